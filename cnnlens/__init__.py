@@ -1,0 +1,60 @@
+"""cnnlens: see what a convolutional network saw.
+
+The public names. Importing this loads no framework, no Flask and no matplotlib: what opens a model or a
+viewer comes in when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import errors
+from .arrays import Array
+from .errors import CnnlensError
+from .hookspecs import hookimpl
+from .images import Image, open_image
+from .look import look, sheet
+from .model import Layer, Model, Trace
+from .panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
+from .preprocess import InputSpec
+from .probe import Probe
+from .result import Result, Sheet
+from .settings import Field, KernelsLayer, LayerOf, MapsLayer
+from .targets import Target
+from .visualiser import Cost, Visualiser, visualiser
+
+if TYPE_CHECKING:
+    from .opening import load, wrap
+    from .viewer import view
+
+__version__ = "0.1.0"
+
+#: Names that bring in a framework or Flask; they live elsewhere until asked for.
+_LATER = {"load": "opening", "wrap": "opening", "view": "viewer"}
+
+
+def visualisers() -> tuple[Visualiser[Any, Any], ...]:
+    """Every visualiser that is installed, by title; ours and those of guests alike."""
+    from .registry import installed
+
+    return tuple(installed())
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'cnnlens' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_LATER[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
+
+__all__ = [
+    "Array", "Bars", "CnnlensError", "Cost", "Curve", "Field", "Heatmap", "Image", "InputSpec", "KernelsLayer",
+    "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture", "Probe", "Result", "Sheet", "Table",
+    "Target", "Tiles", "Trace", "Visualiser", "errors", "hookimpl", "load", "look", "open_image", "sheet", "view",
+    "visualiser", "visualisers", "wrap",
+]  # fmt: skip

@@ -1,0 +1,216 @@
+"""What layers a PyTorch module has, in call order: one pass over a grey picture, followed call by call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..model import Layer
+from ._torch_calls import Call, Follower, is_block
+
+_KINDS: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
+    ((nn.modules.conv._ConvNd,), "convolution"),
+    ((nn.Linear, nn.Bilinear), "dense"),
+    (
+        (
+            nn.modules.pooling._MaxPoolNd, nn.modules.pooling._AvgPoolNd, nn.modules.pooling._LPPoolNd,
+            nn.modules.pooling._AdaptiveAvgPoolNd, nn.modules.pooling._AdaptiveMaxPoolNd, nn.FractionalMaxPool2d,
+        ),
+        "pooling",
+    ),
+    ((nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm, nn.RMSNorm), "normalisation"),
+    ((nn.modules.dropout._DropoutNd,), "dropout"),
+    ((nn.MultiheadAttention,), "attention"),
+    ((nn.Flatten, nn.Unflatten), "reshape"),
+    ((nn.Upsample, nn.PixelShuffle), "resize"),
+)  # fmt: skip
+#: Functions whose output has its channels first, whatever their input had.
+_CHANNELS_FIRST = ("conv1d", "conv2d", "conv3d", "conv_transpose2d", "batch_norm", "group_norm", "max_pool2d",
+                   "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "interpolate")  # fmt: skip
+
+
+@dataclass
+class Survey:
+    """The layers of a module; where each output has its channels; the call that makes scores probabilities."""
+
+    layers: tuple[Layer, ...] = ()
+    axes: dict[str, int] = field(default_factory=dict)
+    output: Any = None
+    head: str | None = None
+    activation: str | None = None
+
+
+def survey(follower: Follower, fed: Tensor) -> Survey:
+    """Run `fed` once and describe every call. The caller has frozen the model."""
+    watcher = _Watcher()
+    watcher.axis[id(fed)] = 1
+    with torch.no_grad(), follower.following(watcher.visit, enter=watcher.enter, observe=watcher.observe):
+        output = follower.root(fed)
+    layers = [layer for layer in watcher.layers if layer is not None]
+    found = Survey(tuple(layers), watcher.axes, output)
+    _find_head(found, watcher)
+    return found
+
+
+class _Watcher:
+    """Keeps what is seen during the survey; tensors are held, so that an id stays one tensor's."""
+
+    def __init__(self) -> None:
+        self.layers: list[Layer | None] = []
+        self.axes: dict[str, int] = {}
+        self.axis: dict[int, int] = {}  # id of a tensor → where its channels are
+        self.maker: dict[int, tuple[str, ...]] = {}  # id of a tensor → the layers it comes from
+        self.calls: dict[str, Call] = {}
+        self._held: list[Any] = []
+        self._begun: dict[str, list[int]] = {}
+
+    def enter(self, base: str) -> None:
+        """A block begins: keep its place, so that it stands before what it holds."""
+        self._begun.setdefault(base, []).append(len(self.layers))
+        self.layers.append(None)
+
+    def observe(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> None:
+        """Carry along where the channels are and which layer a tensor comes from."""
+        if not isinstance(out, Tensor):
+            return
+        self._held.append(out)
+        given = _tensors((*args, *kwargs.values()))
+        sources = tuple(dict.fromkeys(name for t in given for name in self.maker.get(id(t), ())))
+        axis = _axis_after(getattr(function, "__name__", ""), args, kwargs, out, self._axis_of(given))
+        if axis is not None:
+            self.axis[id(out)] = axis
+        self.maker[id(out)] = sources
+
+    def visit(self, call: Call) -> None:
+        """Describe one call as a Layer."""
+        self._held.append(call.output)
+        self.calls[call.name] = call
+        out, given = call.output, _tensors(call.inputs)
+        block = call.module is not None and is_block(call.module)
+        inputs = tuple(dict.fromkeys(name for t in given for name in self.maker.get(id(t), ())))
+        shape: tuple[int, ...] = ()
+        if isinstance(out, Tensor) and out.is_floating_point() and out.ndim >= 2:
+            unknown = 1 if out.ndim > 3 else -1  # maps have channels first, tokens last
+            axis = self.axis.get(id(out), self._axis_of(given) or unknown)
+            if axis >= out.ndim - 1 or out.ndim < 3:
+                axis = -1
+            self.axes[call.name] = axis
+            shape = _channels_last_shape(tuple(out.shape), axis)
+            if not block:
+                self.axis[id(out)] = axis if axis > 0 else out.ndim - 1
+                self.maker[id(out)] = (call.name,)
+        layer = Layer(call.name, *_described(call, block), shape, *_counted(call), inputs)
+        if block and self._begun.get(call.base):
+            self.layers[self._begun[call.base].pop()] = layer
+        else:
+            self.layers.append(layer)
+
+    def _axis_of(self, given: list[Tensor]) -> int | None:
+        return next((self.axis[id(t)] for t in given if id(t) in self.axis), None)
+
+
+def _axis_after(name: str, args: Any, kwargs: Mapping[str, Any], out: Tensor, axis: int | None) -> int | None:
+    """Where the channels of `out` are, if `axis` is where they were in the function's input."""
+    if name in _CHANNELS_FIRST:
+        return 1
+    if axis is None:
+        return None
+    given = args[0] if args and isinstance(args[0], Tensor) else None
+    rank = given.ndim if given is not None else out.ndim
+    if name == "permute":
+        order = kwargs.get("dims", args[1:])
+        order = order[0] if len(order) == 1 and not isinstance(order[0], int) else order
+        return [d % rank for d in order].index(axis)
+    if name in ("transpose", "swapaxes"):
+        pair = [d % rank for d in args[1:3]]
+        return pair[1 - pair.index(axis)] if axis in pair and len(pair) == 2 else axis
+    if name in ("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "mean", "__getitem__"):
+        size = given.shape[axis] if given is not None and axis < given.ndim else None
+        near = [d for d in (axis, out.ndim - 1, 1) if 0 < d < out.ndim and out.shape[d] == size]
+        return near[0] if near else None
+    return axis if axis < out.ndim else None
+
+
+def _channels_last_shape(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    places = list(shape[1:])
+    if axis > 0:
+        places.append(places.pop(axis - 1))
+    return tuple(places)
+
+
+def _described(call: Call, block: bool) -> tuple[str, str]:
+    """The kind of a call and its type."""
+    module = call.module
+    if module is None:
+        return call.kind, call.base.removesuffix(".function").rpartition(".")[2]
+    name = type(module).__name__
+    if block:
+        return "block", name
+    for types, kind in _KINDS:
+        if isinstance(module, types):
+            return kind, name
+    activation = type(module).__module__ == "torch.nn.modules.activation"
+    if activation or any(word in name.lower() for word in ("relu", "swish", "gelu", "silu", "sigmoid", "mish")):
+        return "activation", name
+    return "other", name
+
+
+def _counted(call: Call) -> tuple[int, dict[str, Any]]:
+    """The number of parameters and the hyper-parameters of a call."""
+    module = call.module
+    if module is None:
+        return 0, {}
+    hyper: dict[str, Any] = {}
+    names = {"kernel_size": "kernel", "stride": "stride", "padding": "padding", "dilation": "dilation"}
+    for native, ours in names.items():
+        value = getattr(module, native, None)
+        if isinstance(value, (int, str)) or (isinstance(value, tuple) and all(isinstance(v, int) for v in value)):
+            hyper[ours] = (value, value) if isinstance(value, int) else value
+    if isinstance(module, nn.modules.conv._ConvNd):
+        hyper["groups"] = module.groups
+    return sum(p.numel() for p in module.parameters()), hyper
+
+
+def _find_head(found: Survey, watcher: _Watcher) -> None:
+    """Find a softmax or sigmoid that ends the network: scores are what goes into it."""
+    output = pick_output(found.output)
+    made_by = watcher.maker.get(id(output), ())
+    if len(made_by) != 1:
+        return
+    call = watcher.calls[made_by[0]]
+    name = type(call.module).__name__ if call.module is not None else call.base.rpartition(".")[2]
+    kind = {"softmax": "softmax", "logsoftmax": "softmax", "sigmoid": "sigmoid"}.get(name.lower().replace("_", ""))
+    if kind and call.output is output and call.inputs and isinstance(call.inputs[0], Tensor):
+        found.head, found.activation = call.name, kind
+
+
+def pick_output(output: Any) -> Tensor | None:
+    """The tensor of scores in what a model returned: itself, `logits`, `out`, or the first of a sequence."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, Mapping):
+        for key in ("logits", "out", "output", "scores"):
+            if isinstance(output.get(key), Tensor):
+                return output[key]  # type: ignore[no-any-return]
+        output = tuple(output.values())
+    for name in ("logits", "out"):
+        if isinstance(getattr(output, name, None), Tensor):
+            return getattr(output, name)  # type: ignore[no-any-return]
+    if isinstance(output, (tuple, list)) and output:
+        return pick_output(output[0])
+    return None
+
+
+def _tensors(values: tuple[Any, ...]) -> list[Tensor]:
+    """The tensors among arguments, looking into lists (as torch.cat's)."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, (tuple, list)):
+            found += [v for v in value if isinstance(v, Tensor)]
+    return found

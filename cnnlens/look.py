@@ -1,0 +1,159 @@
+"""Visualiser × probe × settings → Result: check, run, time.
+
+Everything that can be refused is refused before the model runs.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+from . import registry
+from .errors import CnnlensError, PluginFailed, Unmet
+from .images import Source
+from .model import Model
+from .panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
+from .probe import Probe, Progress
+from .result import Result, Sheet
+from .targets import Target
+from .visualiser import Visualiser
+
+AnyVisualiser = Visualiser[Any, Any]
+
+
+def look(
+    model: Model,
+    image: Source | Probe | None,
+    visualiser: str | AnyVisualiser,
+    *,
+    target: str | int | Target = "top1",
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Result:
+    """Look at a picture through a model with one visualiser.
+
+    `image` is a file, bytes, a Pillow image, an array in [0, 1], a Probe (whose memory is then shared), or
+    None for a visualiser that reads no picture. Settings are the visualiser's own, `layer` among them.
+    Raises UsageError, Unmet, CannotOpen or PluginFailed; the model is left as it was in every case.
+    """
+    chosen = registry.installed().get(visualiser) if isinstance(visualiser, str) else visualiser
+    reason = chosen.why_not(model)
+    if reason:
+        raise Unmet(reason)
+    resolved = chosen.settings.resolve(settings, model)
+    probe = _probe(model, image, chosen, target, progress)
+    with model.lock:
+        started = time.perf_counter()
+        panels = _called(chosen, probe if probe is not None else model, resolved)
+        seconds = time.perf_counter() - started
+        facts = _facts(model, chosen, resolved, probe) | {"seconds": round(seconds, 4)}
+    pixels = probe.pixels if probe is not None else None
+    return Result(panels=panels, facts=facts, pixels=pixels)
+
+
+def sheet(
+    model: Model,
+    images: Sequence[Source],
+    visualisers: Sequence[str | AnyVisualiser],
+    *,
+    targets: Sequence[str | int | Target] = ("top1",),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    progress: Progress | None = None,
+) -> Sheet:
+    """Several pictures, visualisers and targets at once; passes are shared where they can be.
+
+    `settings` holds the settings of each visualiser by its name. A visualiser that does not hang on the
+    target runs once a picture, one that reads no picture once.
+    """
+    known = registry.installed()
+    chosen = [known.get(v) if isinstance(v, str) else v for v in visualisers]
+    own = {name: dict(values) for name, values in (settings or {}).items()}
+    for v in chosen:  # refuse before anything runs
+        reason = v.why_not(model)
+        if reason:
+            raise Unmet(reason)
+        v.settings.resolve(own.get(v.name, {}), model)
+    results = [look(model, None, v, **own.get(v.name, {})) for v in chosen if not v.reads_image]
+    reading = [v for v in chosen if v.reads_image]
+    for image in images if reading else ():
+        first = Probe(model, image)
+        for number, target in enumerate(targets):
+            probe = first.towards(target)
+            for v in reading:
+                if number == 0 or v.by_target:
+                    results.append(look(model, probe, v, progress=progress, **own.get(v.name, {})))
+    return Sheet(tuple(results))
+
+
+def _probe(
+    model: Model, image: Source | Probe | None, chosen: AnyVisualiser, target: str | int | Target, progress: Progress | None
+) -> Probe | None:
+    if not chosen.reads_image:
+        return None
+    if image is None:
+        raise Unmet(f"{chosen.title} reads a picture and was given none")
+    if isinstance(image, Probe):
+        if image.model is not model:
+            raise Unmet("this probe holds its picture to another model")
+        if progress:
+            image = image.towards(progress=progress)
+        return image
+    return Probe(model, image, target, progress)
+
+
+def _called(chosen: AnyVisualiser, subject: Probe | Model, settings: Mapping[str, Any]) -> tuple[Panel, ...]:
+    try:
+        answer = chosen(subject, **settings)
+    except CnnlensError:
+        raise
+    except Exception as error:
+        raise PluginFailed(f"visualiser {chosen.name!r} failed: {type(error).__name__}: {error}") from error
+    kinds = (Heatmap, Tiles, Picture, Bars, Curve, Table, Note)
+    panels = (answer,) if isinstance(answer, kinds) else tuple(answer) if isinstance(answer, (list, tuple)) else ()
+    if not panels or not all(isinstance(p, kinds) for p in panels):
+        raise PluginFailed(f"visualiser {chosen.name!r} returned {type(answer).__name__}, not a panel or several")
+    return panels
+
+
+def _facts(model: Model, chosen: AnyVisualiser, settings: Mapping[str, Any], probe: Probe | None) -> dict[str, Any]:
+    """How the result came to be; goes into every manifest."""
+    facts: dict[str, Any] = {
+        "visualiser": chosen.name,
+        "title": chosen.title,
+        "paper": chosen.paper,
+        "link": chosen.link,
+        "settings": dict(settings),
+        "cost": str(chosen.cost_of(model, settings)),
+        "model": model.name,
+        "framework": model.framework,
+        "device": model.device,
+        **model.facts,
+    }
+    if probe is not None:
+        facts |= {"image": probe.image.name, "image_sha256": probe.image.digest, "image_notes": list(probe.image.notes)}
+        facts["preprocess"] = model.input.facts()
+        if chosen.by_target:
+            facts |= {
+                "target": probe.target.text,
+                "target_name": probe.target.label(model),
+                "target_index": probe.target.index,
+                "score": probe.score,
+            }
+            if probe.target.index is not None:
+                facts["probability"] = float(probe.probabilities[probe.target.index])
+    return facts | {"versions": _versions(model)}
+
+
+def _versions(model: Model) -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("cnnlens", "numpy", "pillow", *(part for part in model.framework.split("/"))):
+        module = sys.modules.get(name)
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # tensorflow-cpu provides `tensorflow`
+            found[name] = str(getattr(module, "__version__", "unknown"))
+    return found

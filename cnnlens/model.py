@@ -1,0 +1,259 @@
+"""Model: the verbs that a backend must have, and the nouns they speak in.
+
+Arrays are NumPy float32, channels last, batch first. A picture is (height, width, channels) in [0, 1];
+scores are before softmax or sigmoid. A backend writes four things: `layers`, `weights`, `forward`, and the
+facts it is constructed with. Everything else stands here once, for all frameworks.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .arrays import Array
+from .errors import BadInput, Unmet, UnknownName
+from .preprocess import InputSpec
+from .targets import Target
+
+#: What a layer can be. `block` is a part of the model that holds other layers.
+KINDS = (
+    "convolution", "dense", "pooling", "normalisation", "activation", "add", "multiply", "concat",
+    "dropout", "reshape", "resize", "attention", "block", "other",
+)  # fmt: skip
+
+T = TypeVar("T")
+Box = tuple[int, int, int, int]
+Fill = Array | Sequence[float] | float
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One call of one layer: where it stands, what it is, what it hands on.
+
+    `shape` is its output without the batch, channels last; () where it is not one array. `kind` is one of
+    `KINDS`, `type` the framework's own name for it. `hyper` holds kernel, stride, padding, dilation and
+    groups where they apply. `inputs` names the layers it reads, as far as the graph is known.
+    """
+
+    name: str
+    kind: str
+    type: str
+    shape: tuple[int, ...]
+    parameters: int = 0
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether its output is a stack of maps with more than one place each."""
+        return len(self.shape) == 3 and self.shape[0] * self.shape[1] > 1
+
+    @property
+    def has_kernels(self) -> bool:
+        """Whether it holds kernels: a convolution or a dense layer with weights of its own."""
+        return self.kind in ("convolution", "dense") and self.parameters > 0
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one pass showed: scores (n, classes), activations and gradients by layer name, each (n, …)."""
+
+    scores: Array
+    activations: Mapping[str, Array]
+    gradients: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A finished forward pass that can still be pulled on; backends return it, `Model.trace` uses it.
+
+    `pull(cotangents, names)` takes the derivative of the target by the scores (key "scores") and by
+    activations (keyed by name) and returns the gradient at each of `names` ("input": by what was fed).
+    """
+
+    scores: Array
+    activations: Mapping[str, Array]
+    pull: Callable[[Mapping[str, Array], Sequence[str]], Mapping[str, Array]]
+
+
+class Model(ABC):
+    """A trained network as cnnlens sees it: layers, weights, one pass; whatever the framework.
+
+    `cannot` maps what this model cannot do ("activations", "gradients", "weights", "replace") to the reason.
+    `activation` is what turns scores into probabilities: "softmax", "sigmoid" or None.
+    """
+
+    abilities = ("activations", "gradients", "weights", "replace")
+    batch = 10  #: pictures per pass of batched work; more is slower on a CPU and costs memory
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        framework: str,
+        input: InputSpec,
+        classes: Sequence[str] | None = None,
+        activation: str | None = "softmax",
+        device: str = "cpu",
+        cannot: Mapping[str, str] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name, self.framework, self.input, self.device = name, framework, input, device
+        self.classes = tuple(classes) if classes is not None else None
+        self.activation = activation
+        self.cannot: dict[str, str] = dict(cannot or {})
+        self.facts: dict[str, Any] = dict(facts or {})
+        self.lock = threading.RLock()  # hooks and taps are shared state: one thread at a time runs a model
+
+    # -- what a backend writes ------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer in call order; a repeated call is `name#2`."""
+
+    @abstractmethod
+    def weights(self, layer: str) -> dict[str, Array]:
+        """The arrays of a layer: `kernel` (kh, kw, in, out) or (in, out), `bias`, `scale`, …"""
+
+    @abstractmethod
+    def forward(
+        self, fed: Array, watch: Sequence[str], replace: Mapping[str, Array], differentiable: bool
+    ) -> Pass:
+        """One pass over `fed` (n, h, w, c), already preprocessed; the model is left as it was."""
+
+    # -- what everybody gets --------------------------------------------------------------------
+
+    @property
+    def can(self) -> frozenset[str]:
+        """What this model is able to do, of `Model.abilities`."""
+        return frozenset(self.abilities) - self.cannot.keys()
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name; UnknownName offers the nearest."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise UnknownName("layer", name, (layer.name for layer in self.layers), f" in {self.name}")
+
+    def trace(
+        self,
+        x: Array,
+        *,
+        watch: Sequence[str] = (),
+        target: Target | int | None = None,
+        replace: Mapping[str, Array] | None = None,
+    ) -> Trace:
+        """Run pictures (n, h, w, c) in [0, 1] once and return what was asked for.
+
+        `watch` names layers whose activations are wanted ("input" is the pictures themselves); with a
+        `target` their gradients come too, per pixel of [0, 1] for "input". `replace` puts activations
+        (n, …) in the place of a layer's own and the rest of the network runs on from there.
+        """
+        target = Target.of_class(target) if isinstance(target, int) else target
+        replace = dict(replace or {})
+        watch = tuple(dict.fromkeys(watch))
+        x, inner = self._checked(x, watch, replace)
+        read = target.layers if target else ()
+        for name in read:
+            self.layer(name)
+        if target:
+            self._require("gradients")
+        if read:
+            self._require("activations")
+        with self.lock:
+            ran = self.forward(
+                self.input.encode(x),
+                tuple(dict.fromkeys((*(watch if target else inner), *read))),
+                replace,
+                target is not None,
+            )
+            gradients: dict[str, Array] = {}
+            if target is not None and watch:
+                pulled = ran.pull(target.cotangents(ran.scores, ran.activations), watch)
+                gradients = {name: np.asarray(pulled[name], np.float32) for name in watch}
+        if "input" in gradients:
+            gradients["input"] = self.input.per_pixel(gradients["input"])
+        activations = {name: x if name == "input" else ran.activations[name] for name in watch}
+        return Trace(ran.scores, activations, gradients)
+
+    def _checked(
+        self, x: Array, watch: Sequence[str], replace: Mapping[str, Array]
+    ) -> tuple[Array, tuple[str, ...]]:
+        x = np.asarray(x, np.float32)
+        expected = (self.input.height, self.input.width, self.input.channels)
+        if x.ndim != 4 or x.shape[1:] != expected:
+            raise BadInput(
+                f"{self.name} reads pictures (n, {', '.join(map(str, expected))}), got {x.shape}; "
+                "open them with cnnlens.images.open_image and fit them with model.input.fit"
+            )
+        inner = tuple(name for name in watch if name != "input")
+        for name in (*inner, *replace):
+            if not self.layer(name).shape:
+                raise Unmet(f"layer {name!r} of {self.name} does not hand on one array that could be read")
+        if inner:
+            self._require("activations")
+        if replace:
+            self._require("replace")
+        for name, values in replace.items():
+            if values.shape[1:] != self.layer(name).shape:
+                raise BadInput(f"layer {name!r} hands on (n, {self.layer(name).shape}), got {values.shape}")
+            if len(values) != len(x):
+                x = np.repeat(x, len(values), 0) if len(x) == 1 else x
+            if len(values) != len(x):
+                raise BadInput(f"{len(values)} replacements for {name!r} and {len(x)} pictures")
+        return x, inner
+
+    def _require(self, ability: str) -> None:
+        if ability in self.cannot:
+            raise Unmet(f"{self.name} has no {ability}: {self.cannot[ability]}")
+
+    def hide(
+        self, image: Array, boxes: Sequence[Box], fill: Fill, tick: Callable[[int], None] | None = None
+    ) -> Array:
+        """Scores (n, classes) of the picture (h, w, c) with each box (y0, x0, y1, x1) hidden in turn.
+
+        `fill` is what hides: a number, one per channel, or a whole picture, in [0, 1]. `tick(done)` is
+        called after each batch. Cost: one forward pass a box.
+        """
+        image = np.asarray(image, np.float32)
+        cover = np.broadcast_to(np.asarray(fill, np.float32), image.shape)
+        done, scores = 0, []
+        for some in batches(boxes, self.batch):
+            hidden = np.repeat(image[None], len(some), 0)
+            for picture, (y0, x0, y1, x1) in zip(hidden, some, strict=True):
+                picture[y0:y1, x0:x1] = cover[y0:y1, x0:x1]
+            scores.append(self.trace(hidden).scores)
+            done += len(some)
+            if tick:
+                tick(done)
+        return np.concatenate(scores)
+
+    def probabilities(self, scores: Array) -> Array:
+        """Scores (n, classes) → what the model's own last activation makes of them."""
+        scores = np.asarray(scores, np.float64)
+        if self.activation == "sigmoid":
+            return np.asarray(1 / (1 + np.exp(-scores)), np.float32)
+        if self.activation == "softmax":
+            powers = np.exp(scores - scores.max(-1, keepdims=True))
+            return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
+        return np.asarray(scores, np.float32)
+
+    def class_name(self, index: int) -> str:
+        """The class's name, or its number where there are no names."""
+        return self.classes[index] if self.classes else str(index)
+
+    def __repr__(self) -> str:
+        size = f"{self.input.height}×{self.input.width}×{self.input.channels}"
+        return f"<{self.framework} model {self.name!r}: input {size}, {len(self.layers)} layers>"
+
+
+def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """`items` in runs of `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

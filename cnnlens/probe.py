@@ -1,0 +1,145 @@
+"""One image held to one model for one target; it remembers what it saw and counts progress.
+
+A visualiser asks its probe; what was seen once is not computed again, so all who ask for the same layer
+and target share one pass.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .arrays import Array, frozen
+from .images import Image, Source, open_image
+from .model import Box, Fill, Layer, Model, batches
+from .targets import Target, read_target
+
+Progress = Callable[[int, int], None]  #: progress(done, total); raise Cancelled in it to stop
+
+
+class Probe:
+    """A picture, a model and the question asked of both.
+
+    `image` is the picture as it was opened, `pixels` (h, w, c) in [0, 1] what the model is shown.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        image: Source,
+        target: str | int | Target = "top1",
+        progress: Progress | None = None,
+    ) -> None:
+        self.model = model
+        self.image: Image = open_image(image)
+        self.pixels: Array = frozen(model.input.fit(self.image.pixels))
+        self.progress = progress
+        self._target = read_target(target, model)
+        self._memory = _Memory(activations={"input": self.pixels})
+
+    def towards(self, target: str | int | Target | None = None, progress: Progress | None = None) -> Probe:
+        """A probe of the same picture with another target or progress, and the same memory."""
+        other = copy.copy(self)
+        other.progress = progress
+        if target is not None:
+            other._target = read_target(target, self.model)
+        return other
+
+    @property
+    def scores(self) -> Array:
+        """The scores (classes,) of the picture, before softmax or sigmoid."""
+        if self._memory.scores is None:
+            self._run(())
+        assert self._memory.scores is not None
+        return self._memory.scores
+
+    @property
+    def probabilities(self) -> Array:
+        """The probabilities (classes,) of the picture."""
+        return self.model.probabilities(self.scores[None])[0]
+
+    @property
+    def target(self) -> Target:
+        """What is explained; "top1" has become the class that came first for this picture."""
+        self._target = self._target.pinned(self.scores)
+        return self._target
+
+    @property
+    def score(self) -> float:
+        """The target's value for the picture as it is."""
+        self.look_at(*self.target.layers)
+        activations = {name: self.activations(name)[None] for name in self.target.layers}
+        return float(self.target.value(self.scores[None], activations)[0])
+
+    def activations(self, layer: str) -> Array:
+        """What `layer` handed on for this picture: (h, w, channels) for maps, (units,) for a dense layer."""
+        self.look_at(layer)
+        return self._memory.activations[layer]
+
+    def gradients(self, layer: str = "input") -> Array:
+        """The derivative of the target by what `layer` handed on; by default by the pixels in [0, 1]."""
+        self.look_at(layer, gradients=True)
+        return self._memory.gradients[self.target, layer]
+
+    def look_at(self, *layers: str, gradients: bool = False) -> None:
+        """Fetch several layers in one pass; `activations` and `gradients` then cost nothing."""
+        memory = self._memory
+        if gradients:
+            # a rank is found within the pass, so the first pass of all needs no other before it
+            target = self._target if memory.scores is None else self.target
+            missing = tuple(layer for layer in layers if (target, layer) not in memory.gradients)
+        else:
+            target = None
+            missing = tuple(layer for layer in layers if layer not in memory.activations)
+        if missing:
+            self._run(missing, target)
+
+    def weights(self, layer: str) -> dict[str, Array]:
+        """The arrays of a layer: `kernel`, `bias`, …"""
+        return self.model.weights(layer)
+
+    def layer(self, name: str) -> Layer:
+        """The layer's description."""
+        return self.model.layer(name)
+
+    def score_of(self, pictures: Array) -> Array:
+        """The target's value for altered pictures (n, h, w, c) in [0, 1], run in batches."""
+        found, done = [], 0
+        for some in batches(range(len(pictures)), self.model.batch):
+            ran = self.model.trace(pictures[some[0] : some[-1] + 1], watch=self.target.layers)
+            found.append(self.target.value(ran.scores, ran.activations))
+            done += len(some)
+            self.tick(done, len(pictures))
+        return np.concatenate(found)
+
+    def hide(self, boxes: Sequence[Box], fill: Fill) -> Array:
+        """Scores (n, classes) of the picture with each box (y0, x0, y1, x1) hidden in turn by `fill`."""
+        self.tick(0, len(boxes))
+        return self.model.hide(self.pixels, boxes, fill, tick=lambda done: self.tick(done, len(boxes)))
+
+    def tick(self, done: int, total: int) -> None:
+        """Say how far long work has come; raises Cancelled where somebody pressed stop."""
+        if self.progress:
+            self.progress(done, total)
+
+    def _run(self, layers: Sequence[str], target: Target | None = None) -> None:
+        ran = self.model.trace(self.pixels[None], watch=layers, target=target)
+        memory = self._memory
+        if memory.scores is None:
+            memory.scores = frozen(ran.scores[0])
+        for name, values in ran.activations.items():
+            memory.activations.setdefault(name, frozen(values[0]))
+        for name, values in ran.gradients.items():
+            memory.gradients[self.target, name] = frozen(values[0])
+
+
+@dataclass
+class _Memory:
+    """What passes over one picture have shown so far; shared by all its probes."""
+
+    activations: dict[str, Array]
+    gradients: dict[tuple[Target, str], Array] = field(default_factory=dict)
+    scores: Array | None = None

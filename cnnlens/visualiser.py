@@ -1,0 +1,136 @@
+"""@visualiser: a function, its title, its needs, its settings.
+
+Before the star of the signature stands what cnnlens hands over, after it what the user may set::
+
+    @visualiser(title="Occlusion")
+    def occlusion(probe: Probe, *, window: Annotated[int, Field(ge=2)] = 16) -> Heatmap: ...
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
+
+from .errors import BadSetting
+from .model import Model
+from .panels import Panel
+from .probe import Probe
+from .settings import Settings
+
+P = ParamSpec("P")
+S = TypeVar("S", Probe, Model)
+Answer = Panel | Sequence[Panel]
+A = TypeVar("A", bound=Answer)
+
+
+class Cost(NamedTuple):
+    """What one picture costs, in the unit of account: forward and backward passes of the user's network."""
+
+    forwards: int = 0
+    backwards: int = 0
+
+    def __str__(self) -> str:
+        parts = [
+            f"{n} {word} pass{'es' if n > 1 else ''}"
+            for n, word in ((self.forwards, "forward"), (self.backwards, "backward"))
+            if n
+        ]
+        return " + ".join(parts) or "no pass"
+
+
+CostOf = Cost | Callable[[Model, Mapping[str, Any]], Cost]
+
+
+@dataclass(frozen=True)
+class Visualiser(Generic[P, A]):
+    """A visualiser as cnnlens keeps it; calling it calls the function, as if it were not wrapped."""
+
+    function: Callable[..., A]
+    name: str
+    title: str
+    needs: frozenset[str]
+    paper: str
+    link: str
+    settings: Settings
+    reads_image: bool
+    by_target: bool
+    cost: CostOf
+
+    def __call__(self, subject: Probe | Model, *args: P.args, **kwargs: P.kwargs) -> A:
+        """The function itself, its first parameter first."""
+        return self.function(subject, *args, **kwargs)
+
+    @property
+    def description(self) -> str:
+        """The first line of the docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    @property
+    def details(self) -> str:
+        """The docstring after its first line."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[2].strip()
+
+    def why_not(self, model: Model) -> str | None:
+        """Why this visualiser cannot read that model, in words; None if it can."""
+        for need in sorted(self.needs):
+            if need in model.cannot:
+                return f"{self.title} needs {need}: {model.cannot[need]}"
+        for choice in self.settings.layers.values():
+            if not choice.choices(model):
+                return f"{self.title} needs a layer with {choice.which}, and {model.name} has none"
+        return None
+
+    def cost_of(self, model: Model, settings: Mapping[str, Any]) -> Cost:
+        """The passes that one picture and one target will take with these settings."""
+        return self.cost(model, settings) if callable(self.cost) else self.cost
+
+
+def visualiser(
+    *,
+    title: str,
+    needs: Iterable[str] = (),
+    paper: str = "",
+    link: str = "",
+    by_target: bool = True,
+    cost: CostOf = Cost(1),  # noqa: B008 (an immutable tuple)
+    name: str | None = None,
+) -> Callable[[Callable[Concatenate[S, P], A]], Visualiser[P, A]]:
+    """Make a function a visualiser.
+
+    `needs` is what the model must be able to do, of `Model.abilities`; `paper` author and year, `link`
+    where to read it; `by_target` whether the answer hangs on the class asked about; `cost` in passes, or a function of model and settings. The name is the function's
+    own in kebab case. Raises BadSetting for a signature that cannot be served.
+    """
+    unknown = set(needs) - set(Model.abilities)
+    if unknown:
+        raise BadSetting(f"{title} needs {sorted(unknown)}; a model's abilities are {Model.abilities}")
+
+    def wrap(function: Callable[Concatenate[S, P], A]) -> Visualiser[P, A]:
+        own = name or function.__name__.replace("_", "-")
+        if not inspect.getdoc(function):
+            raise BadSetting(f"{own} has no docstring; its first line is what users read")
+        return Visualiser(
+            function=function,
+            name=own,
+            title=title,
+            needs=frozenset(needs),
+            paper=paper,
+            link=link,
+            settings=Settings(function, own),
+            reads_image=_reads_image(function, own),
+            by_target=by_target and _reads_image(function, own),
+            cost=cost,
+        )
+
+    return wrap
+
+
+def _reads_image(function: Callable[..., Any], owner: str) -> bool:
+    first = next(iter(inspect.signature(function).parameters.values()), None)
+    kind = typing.get_type_hints(function).get(first.name) if first else None
+    if kind not in (Probe, Model):
+        raise BadSetting(f"{owner}: the first parameter is a `Probe` (a picture) or a `Model` (no picture), not {kind}")
+    return kind is Probe

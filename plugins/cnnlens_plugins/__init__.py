@@ -1,0 +1,1 @@
+"""The visualisers that cnnlens ships, each a plugin like any guest's: one file, one entry point."""
