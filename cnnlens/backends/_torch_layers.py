@@ -93,7 +93,8 @@ class _Watcher:
         block = call.module is not None and is_block(call.module)
         inputs = tuple(dict.fromkeys(name for t in given for name in self.maker.get(id(t), ())))
         shape: tuple[int, ...] = ()
-        if isinstance(out, Tensor) and out.is_floating_point() and out.ndim >= 2:
+        # one array a picture: attention windows, say, are many, and no layer of the picture's own
+        if isinstance(out, Tensor) and out.is_floating_point() and out.ndim >= 2 and len(out) == 1:
             unknown = 1 if out.ndim > 3 else -1  # maps have channels first, tokens last
             axis = self.axis.get(id(out), self._axis_of(given) or unknown)
             if axis >= out.ndim - 1 or out.ndim < 3:
