@@ -7,6 +7,7 @@ facts it is constructed with. Everything else stands here once, for all framewor
 
 from __future__ import annotations
 
+import functools
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -221,14 +222,9 @@ class Model(ABC):
         `fill` is what hides: a number, one per channel, or a whole picture, in [0, 1]. `tick(done)` is
         called after each batch. Cost: one forward pass a box.
         """
-        image = np.asarray(image, np.float32)
-        cover = np.broadcast_to(np.asarray(fill, np.float32), image.shape)
         done, scores = 0, []
         for some in batches(boxes, self.batch):
-            hidden = np.repeat(image[None], len(some), 0)
-            for picture, (y0, x0, y1, x1) in zip(hidden, some, strict=True):
-                picture[y0:y1, x0:x1] = cover[y0:y1, x0:x1]
-            scores.append(self.trace(hidden).scores)
+            scores.append(self.trace(hidden(image, some, fill)).scores)
             done += len(some)
             if tick:
                 tick(done)
@@ -244,6 +240,12 @@ class Model(ABC):
             return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
         return np.asarray(scores, np.float32)
 
+    @functools.cached_property
+    def outputs(self) -> tuple[int, ...]:
+        """The shape of the scores of one picture: (classes,) for a classifier."""
+        grey = np.full((1, self.input.height, self.input.width, self.input.channels), 0.5, np.float32)
+        return self.trace(grey).scores.shape[1:]
+
     def class_name(self, index: int) -> str:
         """The class's name, or its number where there are no names."""
         return self.classes[index] if self.classes else str(index)
@@ -251,6 +253,15 @@ class Model(ABC):
     def __repr__(self) -> str:
         size = f"{self.input.height}×{self.input.width}×{self.input.channels}"
         return f"<{self.framework} model {self.name!r}: input {size}, {len(self.layers)} layers>"
+
+
+def hidden(image: Array, boxes: Sequence[Box], fill: Fill) -> Array:
+    """The picture (h, w, c) once for each box, that box covered by `fill`: (n, h, w, c)."""
+    cover = np.broadcast_to(np.asarray(fill, np.float32), image.shape)
+    pictures = np.repeat(np.asarray(image, np.float32)[None], len(boxes), 0)
+    for picture, (y0, x0, y1, x1) in zip(pictures, boxes, strict=True):
+        picture[y0:y1, x0:x1] = cover[y0:y1, x0:x1]
+    return pictures
 
 
 def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -21,6 +21,7 @@ from .errors import BadInput, UnknownName
 
 Resize = Literal["crop", "squash", "pad"]
 Order = Literal["RGB", "BGR"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "crop_share": 0.875}
 PRESETS: dict[str, dict[str, Any]] = {
@@ -30,7 +31,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "unit": {"range": (0.0, 1.0)},
     "raw": {"range": (0.0, 255.0)},
 }
-_KEYS = ("size", "channels", "mean", "std", "range", "order", "resize", "crop_share")
+_KEYS = ("size", "channels", "mean", "std", "range", "order", "resize", "crop_share", "interpolation")
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class InputSpec:
     order: Order = "RGB"
     resize: Resize = "crop"
     crop_share: float = 1.0
+    interpolation: Interpolation = "bilinear"
     source: str = "assumed"
 
     def __post_init__(self) -> None:
@@ -66,6 +68,8 @@ class InputSpec:
             raise BadInput("std holds a zero: the input would be infinite")
         if self.resize not in get_args(Resize):
             raise UnknownName("resize rule", str(self.resize), get_args(Resize))
+        if self.interpolation not in get_args(Interpolation):
+            raise UnknownName("interpolation", str(self.interpolation), get_args(Interpolation))
         if self.order not in get_args(Order):
             raise UnknownName("colour order", str(self.order), get_args(Order))
         if not 0 < self.crop_share <= 1:
@@ -141,7 +145,10 @@ def from_torchvision(transform: Any) -> dict[str, Any]:
     """What torchvision's ImageClassification transform says, in our words."""
     crop, resize = transform.crop_size[0], transform.resize_size[0]
     mean, std = tuple(transform.mean), tuple(transform.std)
-    return {"size": crop, "mean": mean, "std": std, "crop_share": min(1.0, crop / resize)}
+    how = transform.interpolation.value
+    return {
+        "size": crop, "mean": mean, "std": std, "crop_share": min(1.0, crop / resize), "interpolation": how,
+    }  # fmt: skip
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -170,22 +177,24 @@ def _resized(pixels: Array, spec: InputSpec) -> Array:
     if (height, width) == (spec.height, spec.width):
         return np.ascontiguousarray(pixels, np.float32)
     if spec.resize == "squash":
-        return _scaled(pixels, spec.height, spec.width)
+        return _scaled(pixels, spec.height, spec.width, spec.interpolation)
     ratios = (spec.height / height, spec.width / width)
     ratio = max(ratios) / spec.crop_share if spec.resize == "crop" else min(ratios)
     # the longer side is rounded down, as torchvision's Resize does; the hair is for ratios like 256/300
-    scaled = _scaled(pixels, max(1, int(height * ratio + 1e-6)), max(1, int(width * ratio + 1e-6)))
+    size = (max(1, int(height * ratio + 1e-6)), max(1, int(width * ratio + 1e-6)))
+    scaled = _scaled(pixels, *size, spec.interpolation)
     return _centred(scaled, spec.height, spec.width)
 
 
-def _scaled(pixels: Array, height: int, width: int) -> Array:
+def _scaled(pixels: Array, height: int, width: int, interpolation: Interpolation) -> Array:
+    """Resized channel by channel in floating point, smoothed where it shrinks."""
+    how = PILImage.Resampling[interpolation.upper()]
     planes = [
-        PILImage.fromarray(np.ascontiguousarray(pixels[..., c])).resize(
-            (width, height), PILImage.Resampling.BILINEAR
-        )
+        PILImage.fromarray(np.ascontiguousarray(pixels[..., c])).resize((width, height), how)
         for c in range(pixels.shape[-1])
     ]
-    return np.stack([np.asarray(p, np.float32) for p in planes], -1)
+    scaled = np.stack([np.asarray(p, np.float32) for p in planes], -1)
+    return np.clip(scaled, 0, 1)  # bicubic and Lanczos overshoot at edges
 
 
 def _centred(pixels: Array, height: int, width: int) -> Array:

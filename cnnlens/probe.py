@@ -7,14 +7,15 @@ and target share one pass.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .arrays import Array, frozen
+from .errors import Unmet
 from .images import Image, Source, open_image
-from .model import Box, Fill, Layer, Model, batches
+from .model import Box, Fill, Layer, Model, batches, hidden
 from .targets import Target, read_target
 
 Progress = Callable[[int, int], None]  #: progress(done, total); raise Cancelled in it to stop
@@ -115,10 +116,28 @@ class Probe:
             self.tick(done, len(pictures))
         return np.concatenate(found)
 
-    def hide(self, boxes: Sequence[Box], fill: Fill) -> Array:
-        """Scores (n, classes) of the picture with each box (y0, x0, y1, x1) hidden in turn by `fill`."""
-        self.tick(0, len(boxes))
-        return self.model.hide(self.pixels, boxes, fill, tick=lambda done: self.tick(done, len(boxes)))
+    def value(self, probability: bool = False) -> float:
+        """The target's value for the picture as it is: in scores, or with `probability` in probabilities."""
+        if not probability:
+            return self.score
+        return float(self._read(self.scores[None], {}, True)[0])
+
+    def hide(self, boxes: Sequence[Box], fill: Fill, probability: bool = False) -> Array:
+        """The target's value (n,) with each box (y0, x0, y1, x1) of the picture hidden in turn by `fill`."""
+        if not self.target.layers:
+            scores = self.model.hide(self.pixels, boxes, fill, lambda done: self.tick(done, len(boxes)))
+            return self._read(scores, {}, probability)
+        found: list[Array] = []
+        for some in batches(boxes, self.model.batch):
+            ran = self.model.trace(hidden(self.pixels, some, fill), watch=self.target.layers)
+            found.append(self._read(ran.scores, ran.activations, probability))
+            self.tick(sum(map(len, found)), len(boxes))
+        return np.concatenate(found)
+
+    def _read(self, scores: Array, activations: Mapping[str, Array], probability: bool) -> Array:
+        if probability and self.target.layers:
+            raise Unmet(f"{self.target.text} is a unit of a layer: it has a value, no probability")
+        return self.target.value(self.model.probabilities(scores) if probability else scores, activations)
 
     def tick(self, done: int, total: int) -> None:
         """Say how far long work has come; raises Cancelled where somebody pressed stop."""

@@ -62,8 +62,14 @@ Visit = Callable[[Call], Tensor | None]
 
 
 def is_block(module: nn.Module) -> bool:
-    """Whether a module only holds others; attention calls its parts by functions and counts as a leaf."""
-    return next(module.children(), None) is not None and not isinstance(module, nn.MultiheadAttention)
+    """Whether a module only holds others. A convolution that holds its padding is still a convolution."""
+    return next(module.children(), None) is not None and not any(map(_is_torch_leaf, type(module).__mro__))
+
+
+def _is_torch_leaf(kind: type) -> bool:
+    """Whether torch itself defines this class as a layer, not as something that holds layers."""
+    room, _, file = kind.__module__.rpartition(".")
+    return room == "torch.nn.modules" and file not in ("module", "container", "transformer")
 
 
 def function_name(function: Any) -> str | None:

@@ -61,6 +61,7 @@ class TorchModel(Model):
             device=str(self._device),
             facts=facts,
         )
+        self.outputs = _scores(scores).shape[1:]  # known from the survey: no pass needed
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -1,0 +1,128 @@
+"""What differs between Keras's engines: gradients, frozen variables, the device. One short function each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..arrays import Array
+
+#: A function of tensors with several tensors as its result.
+Function = Callable[[Sequence[Any]], Sequence[Any]]
+#: Cotangents by each output (None: not pulled on) → gradients by each leaf (None: nothing hangs on it).
+Pull = Callable[[Sequence[Array | None]], Sequence[Array | None]]
+
+NAMES = ("torch", "jax", "tensorflow")
+
+
+def differentiate(function: Function, leaves: Sequence[Array]) -> tuple[Sequence[Any], Pull]:
+    """Run `function` of `leaves` on the engine that Keras runs on; without leaves nothing is recorded."""
+    engine = {"torch": _torch, "jax": _jax, "tensorflow": _tensorflow}[keras.config.backend()]
+    return engine(function, [keras.ops.convert_to_tensor(leaf) for leaf in leaves])
+
+
+def _torch(function: Function, leaves: Sequence[Any]) -> tuple[Sequence[Any], Pull]:
+    import torch
+
+    with torch.inference_mode(False), torch.set_grad_enabled(bool(leaves)):
+        outputs = function([leaf.requires_grad_() for leaf in leaves])
+
+    def pull(cotangents: Sequence[Array | None]) -> Sequence[Array | None]:
+        asked = [(o, _like(c, o)) for o, c in zip(outputs, cotangents, strict=True) if c is not None]
+        pairs = [(o, c) for o, c in asked if o.requires_grad]
+        if not pairs:
+            return [None] * len(leaves)
+        outs, grads = zip(*pairs, strict=True)
+        return _arrays(torch.autograd.grad(outs, leaves, grads, allow_unused=True))
+
+    return outputs, pull
+
+
+def _tensorflow(function: Function, leaves: Sequence[Any]) -> tuple[Sequence[Any], Pull]:
+    import tensorflow as tf
+
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(leaves)
+        outputs = function(leaves)
+
+    def pull(cotangents: Sequence[Array | None]) -> Sequence[Array | None]:
+        pairs = [(o, _like(c, o)) for o, c in zip(outputs, cotangents, strict=True) if c is not None]
+        if not pairs:
+            return [None] * len(leaves)
+        outs, grads = zip(*pairs, strict=True)
+        return _arrays(tape.gradient(list(outs), list(leaves), list(grads)))
+
+    return outputs, pull
+
+
+def _jax(function: Function, leaves: Sequence[Any]) -> tuple[Sequence[Any], Pull]:
+    import jax
+
+    if not leaves:
+        return function(leaves), lambda _: []
+    outputs, backward = jax.vjp(lambda *given: tuple(function(given)), *leaves)
+
+    def pull(cotangents: Sequence[Array | None]) -> Sequence[Array | None]:
+        pairs = zip(outputs, cotangents, strict=True)
+        return _arrays(backward(tuple(_like(np.zeros(o.shape) if c is None else c, o) for o, c in pairs)))
+
+    return outputs, pull
+
+
+@contextmanager
+def unchanged(model: Any) -> Iterator[None]:
+    """Variables are constants for as long as the context lasts: nothing trains, counts or draws for good.
+
+    Keras keeps what is assigned in a stateless scope (seeds, moving averages) to the scope.
+    """
+    torch = keras.config.backend() == "torch"
+    with _torch_state(model) if torch else keras.StatelessScope(initialize_variables=False):
+        yield
+
+
+@contextmanager
+def _torch_state(model: Any) -> Iterator[None]:
+    """In the scope every variable reads as its detached self, so that `requires_grad` need not be touched.
+
+    A wrapped nn.Module is none of Keras's variables: its train flags and random numbers are put back.
+    """
+    import torch
+
+    constants = [(v, v.value.detach()) for v in model.variables if v.value.requires_grad]
+    wrapped = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.TorchModuleWrapper)]
+    flags = [(part, part.training) for layer in wrapped for part in layer.modules()]
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices), keras.StatelessScope(constants, initialize_variables=False):
+        try:
+            yield
+        finally:
+            for part, training in flags:
+                part.training = training
+
+
+def device_of(model: Any) -> str:
+    """Where the variables live: "cpu", "cuda:0", "gpu:0" …"""
+    value: Any = next((v.value for v in model.variables), None)
+    if value is None:
+        return "cpu"
+    if keras.config.backend() == "tensorflow":  # /job:localhost/replica:0/task:0/device:CPU:0
+        return str(value.device).rpartition("device:")[2].lower().removesuffix(":0") or "cpu"
+    device = next(iter(value.devices())) if keras.config.backend() == "jax" else value.device
+    return str(getattr(device, "platform", device))
+
+
+def _like(values: Any, output: Any) -> Any:
+    return keras.ops.cast(keras.ops.convert_to_tensor(np.asarray(values, np.float32)), output.dtype)
+
+
+def _arrays(tensors: Sequence[Any]) -> list[Array | None]:
+    return [None if t is None else array(t) for t in tensors]
+
+
+def array(tensor: Any) -> Array:
+    """A copy as NumPy float32, laid out as the engine has it."""
+    return np.array(keras.ops.convert_to_numpy(tensor), np.float32)

@@ -1,0 +1,204 @@
+"""A Keras model as one flat list of calls that is run step by step, with a tap at every output.
+
+Nested models are unrolled, so that a layer inside one can be watched and replaced like any other. The
+graph is read, never called symbolically: that would leave nodes on the user's layers. Everything that is
+private to Keras's graph is read in this file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from ._keras_heads import Head, without_activation
+
+#: A tensor of the graph: which call of a nested model it belongs to, and its symbolic tensor's id.
+Key = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call, or where a nested model begins (no name) or ends (its name, no node).
+
+    `into` holds the symbolic tensors that are made.
+    """
+
+    name: str
+    operation: Any
+    node: Any
+    reads: tuple[Key, ...]
+    writes: tuple[Key, ...]
+    into: tuple[Any, ...]
+
+    @property
+    def is_call(self) -> bool:
+        """Whether an operation is called here."""
+        return self.node is not None
+
+    def outputs(self, given: tuple[Any, ...]) -> list[Any]:
+        """What the operation makes of the tensors it reads, at inference."""
+        if not self.is_call:
+            return [_cast(value, symbol) for value, symbol in zip(given, self.into, strict=True)]
+        symbols = self.node.input_tensors
+        args, kwargs = self.node.arguments.fill_in({id(s): v for s, v in zip(symbols, given, strict=True)})
+        return list(keras.tree.flatten(called(self.operation, args, kwargs)))
+
+
+@dataclass
+class Taps:
+    """What one pass reads (`watch`), puts in place (`replace`) and adds (`leaves`), by layer; `seen` is filled."""
+
+    watch: Collection[str] = ()
+    replace: Mapping[str, Any] = field(default_factory=dict)
+    leaves: Mapping[str, Any] = field(default_factory=dict)
+    seen: dict[str, Any] = field(default_factory=dict)
+
+    def at(self, name: str, out: Any) -> Any:
+        """The output of `name` as the rest of the network is to read it."""
+        if name in self.leaves:
+            out = out + keras.ops.cast(self.leaves[name], out.dtype)
+        if name in self.watch:
+            self.seen[name] = out
+        return out
+
+
+class Graph:
+    """The calls of a functional model in order; `blocks` are its nested models, by name.
+
+    `names` lists the steps that are layers, a nested model before what it holds.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.steps: list[Step] = []
+        self.names: list[str] = []
+        self._counts: Counter[str] = Counter()
+        self._scopes = 0
+        graph = graph_of(model)
+        self.symbol = graph.inputs[0]
+        self.input: Key = (0, id(self.symbol))
+        self._unroll(graph, "", 0)
+        self.by_name = {step.name: step for step in self.steps if step.name}
+        self._makers = {key: step for step in self.steps for key in step.writes}
+        self.head: Head | None = None
+
+    def maker(self, key: Key) -> str | None:
+        """The layer that makes a tensor, looked up inside nested models; None for the input."""
+        step = self._makers.get(key)
+        while step is not None and not step.is_call:
+            key = step.reads[step.writes.index(key)]
+            step = self._makers.get(key)
+        return step.name if step else None
+
+    def run(self, fed: Any, taps: Taps, output: Key) -> tuple[Any, Any]:
+        """The output and the scores of what is fed; only what leads to them or is watched is computed.
+
+        Scores are the output before the head's activation.
+        """
+        goals = {output, *(key for name in taps.watch if name != "input" for key in self.by_name[name].writes)}
+        steps = self._needed(goals, taps.replace)
+        readers = Counter(key for step in steps for key in step.reads)
+        values = {self.input: taps.at("input", fed)}
+        scores = None
+        for step in steps:
+            given = tuple(values.get(key) for key in step.reads)
+            if self.head is not None and step.name == self.head.name:
+                scores = self.head.scores(step, given)
+            outs = self._outputs(step, given, taps, scores)
+            values.update(zip(step.writes, outs, strict=True))
+            for key in step.reads:  # let go of what nobody reads any more
+                readers[key] -= 1
+                if not readers[key] and key not in goals:
+                    values.pop(key, None)
+        return values[output], values[output] if scores is None else scores
+
+    def _outputs(self, step: Step, given: tuple[Any, ...], taps: Taps, scores: Any) -> list[Any]:
+        if step.name in taps.replace:
+            outs = [keras.ops.cast(taps.replace[step.name], step.into[0].dtype)]
+        elif scores is not None and self.head is not None and step.name == self.head.name and self.head.fused:
+            outs = [self.head.activation(scores)]
+        else:
+            outs = step.outputs(given)
+        return [taps.at(step.name, outs[0])] if len(outs) == 1 and step.name else outs
+
+    def _needed(self, goals: Collection[Key], replace: Collection[str]) -> list[Step]:
+        """The steps that lead to the goals; what only leads to a replaced output is left out."""
+        wanted, chosen = set(goals), []
+        for step in reversed(self.steps):
+            if wanted.isdisjoint(step.writes):
+                continue
+            chosen.append(step)
+            if step.name not in replace or (self.head is not None and step.name == self.head.name):
+                wanted.update(step.reads)
+        return chosen[::-1]
+
+    def _unroll(self, graph: Any, path: str, scope: int) -> None:
+        order = {id(operation): place for place, operation in enumerate(graph.operations)}
+        for depth in sorted(graph._nodes_by_depth, reverse=True):
+            for node in sorted(graph._nodes_by_depth[depth], key=lambda n: order[id(n.operation)]):
+                if not node.is_input:
+                    self._append(node, path, scope)
+
+    def _append(self, node: Any, path: str, scope: int) -> None:
+        operation, base = node.operation, path + node.operation.name
+        self._counts[base] += 1
+        name = base if self._counts[base] == 1 else f"{base}#{self._counts[base]}"
+        self.names.append(name)
+        into = tuple(node.outputs)
+        writes = tuple((scope, id(t)) for t in into)
+        inner = graph_of(operation)
+        given = _fed_to(inner, node) if inner is not None else None
+        if inner is None or given is None:
+            reads = tuple((scope, id(t)) for t in node.input_tensors)
+            self.steps.append(Step(name, operation, node, reads, writes, into))
+            return
+        self._scopes += 1
+        within, reads = self._scopes, tuple((scope, id(t)) for t in given)
+        begins = tuple((within, id(t)) for t in inner.inputs)
+        self.steps.append(Step("", operation, None, reads, begins, tuple(inner.inputs)))
+        self._unroll(inner, base + "/", within)
+        ends = tuple((within, id(t)) for t in inner.outputs)
+        self.steps.append(Step(name, operation, None, ends, writes, into))
+
+
+def graph_of(operation: Any) -> Any | None:
+    """The graph that a model runs; None where there is none, or where its own `call` decides."""
+    if not isinstance(operation, keras.Model):
+        return None
+    owner = next(cls for cls in type(operation).__mro__ if "call" in vars(cls))
+    if not owner.__module__.startswith("keras."):
+        return None
+    if isinstance(operation, keras.Sequential):
+        return operation._functional
+    return operation if isinstance(operation, keras.Function) else None
+
+
+def called(operation: Any, args: Any, kwargs: Any) -> Any:
+    """The operation called at inference, also where it was told to train whenever it is called."""
+    if "training" in getattr(operation, "_call_context_args", ()) and operation._call_has_training_arg:
+        kwargs = {**kwargs, "training": False}
+    return operation(*args, **kwargs)
+
+
+def _fed_to(inner: Any, node: Any) -> list[Any] | None:
+    """The symbolic tensors given to a nested model, by its inputs; None where they do not fit one to one."""
+    given = node.arguments.args[0] if node.arguments.args else node.arguments.kwargs.get("inputs")
+    if isinstance(given, dict) and not isinstance(inner.input, dict):
+        given = [given.get(symbol.name) for symbol in inner.inputs]
+    flat = keras.tree.flatten(given)
+    fits = len(flat) == len(inner.inputs) and all(
+        isinstance(f, keras.KerasTensor) and len(f.shape) == len(s.shape)
+        for f, s in zip(flat, inner.inputs, strict=True)
+    )
+    return flat if fits else None
+
+
+def _cast(value: Any, symbol: Any) -> Any:
+    """A tensor in the dtype that a model declares; whole numbers stay fractions, which have gradients."""
+    return keras.ops.cast(value, symbol.dtype) if keras.backend.is_float_dtype(symbol.dtype) else value
+
+
+__all__ = ["Graph", "Step", "Taps", "graph_of", "without_activation"]

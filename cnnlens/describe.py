@@ -1,0 +1,103 @@
+"""Models, layers and visualisers as plain JSON-able values, for the command line and the REST API alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .model import Layer, Model
+from .registry import Plugin
+from .visualiser import Visualiser
+
+
+def describe_visualiser(chosen: Visualiser[Any, Any], origin: Plugin, model: Model | None = None) -> dict[str, Any]:
+    """Everything a person or a form needs to know of a visualiser; with a model, whether it can read it."""
+    why_not = chosen.why_not(model) if model is not None else None
+    cost = "?" if callable(chosen.cost) else str(chosen.cost)
+    if model is not None and why_not is None:
+        cost = str(chosen.cost_of(model, chosen.settings.resolve({}, model)))
+    elif callable(chosen.cost):
+        cost = "what its settings ask for"
+    return {
+        "name": chosen.name,
+        "title": chosen.title,
+        "description": chosen.description,
+        "details": chosen.details,
+        "paper": chosen.paper,
+        "link": chosen.link,
+        "needs": sorted(chosen.needs),
+        "reads_image": chosen.reads_image,
+        "by_target": chosen.by_target,
+        "cost": cost,
+        "why_not": why_not,
+        "plugin": origin.name,
+        "version": origin.version,
+        "settings": describe_settings(chosen, model if why_not is None else None),
+    }
+
+
+def describe_settings(chosen: Visualiser[Any, Any], model: Model | None = None) -> list[dict[str, Any]]:
+    """Each setting: name, default, type in words, description, bounds and choices."""
+    return [_described(name, schema) for name, schema in chosen.settings.schema(model).items()]
+
+
+def _described(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    parts = schema.get("anyOf", [schema])
+    optional = any(part.get("type") == "null" for part in parts)
+    kind = next((part for part in parts if part.get("type") != "null"), schema)
+    bounds = {
+        ours: kind[theirs]
+        for theirs, ours in (
+            ("minimum", "at least"), ("maximum", "at most"), ("exclusiveMinimum", "above"), ("exclusiveMaximum", "below"),
+        )
+        if theirs in kind
+    }  # fmt: skip
+    choices = schema.get("choices") or kind.get("enum") or ([kind["const"]] if "const" in kind else None)
+    words = str(kind.get("type", "choice"))
+    if "layer" in schema:
+        words = f"layer with {schema['layer']}"
+    elif choices:
+        words = " | ".join(map(str, choices))
+    words += "".join(f", {ours} {value}" for ours, value in bounds.items())
+    return {
+        "name": name,
+        "default": schema.get("default"),
+        "type": words + (" or none" if optional else ""),
+        "description": schema.get("description", ""),
+        "kind": "layer" if "layer" in schema else "choice" if choices else kind.get("type"),
+        "bounds": bounds,
+        "choices": choices,
+        "optional": optional,
+    }
+
+
+def describe_layer(layer: Layer) -> dict[str, Any]:
+    """A layer with its shape and what may be asked of it."""
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "type": layer.type,
+        "shape": list(layer.shape),
+        "parameters": layer.parameters,
+        "hyper": {key: list(v) if isinstance(v, tuple) else v for key, v in layer.hyper.items()},
+        "inputs": list(layer.inputs),
+        "has_maps": layer.has_maps,
+        "has_kernels": layer.has_kernels,
+    }
+
+
+def describe_model(model: Model) -> dict[str, Any]:
+    """The model: what it is, where from, how its input is prepared, what it cannot do."""
+    return {
+        "name": model.name,
+        "framework": model.framework,
+        "device": model.device,
+        "facts": model.facts,
+        "input": model.input.facts(),
+        "outputs": list(model.outputs),
+        "activation": model.activation,
+        "classes": list(model.classes) if model.classes else None,
+        "parameters": sum(layer.parameters for layer in model.layers if layer.kind != "block"),
+        "layers": len(model.layers),
+        "cannot": model.cannot,
+    }

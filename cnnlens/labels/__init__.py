@@ -1,0 +1,74 @@
+"""Names of classes: from a list, a file, or the thousand of ImageNet."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput, CannotOpen
+
+
+def read_labels(given: str | Path | Sequence[str] | None) -> tuple[str, ...] | None:
+    """`imagenet`, a sequence of names, or a file → names in the order of the classes.
+
+    Files: text with a name a line; JSON with a list or an object from number to name (ImageNet's
+    `{"0": ["n0144…", "tench"]}` too); CSV with a column `name` or `label`, or number and name.
+    """
+    if given is None:
+        return None
+    if isinstance(given, str) and given == "imagenet":
+        return imagenet()
+    if not isinstance(given, (str, Path)):
+        return tuple(map(str, given))
+    path = Path(given)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotOpen(f"cannot read labels from {path}: {error}; give `imagenet` or a file of names") from error
+    if path.suffix.lower() == ".json":
+        return _from_json(text, path)
+    if path.suffix.lower() == ".csv":
+        return _from_csv(text)
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def imagenet() -> tuple[str, ...]:
+    """The names of the thousand classes of ILSVRC 2012, as torchvision words them."""
+    text = resources.files(__package__).joinpath("imagenet.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
+
+
+def check_count(names: Sequence[str] | None, count: int, where: str) -> None:
+    """BadInput where there are not as many names as classes."""
+    if names is not None and len(names) != count:
+        raise BadInput(f"{len(names)} labels for the {count} classes of {where}")
+
+
+def _from_json(text: str, path: Path) -> tuple[str, ...]:
+    try:
+        values: Any = json.loads(text)
+    except ValueError as error:
+        raise CannotOpen(f"{path} is not JSON: {error}") from error
+    if isinstance(values, dict):
+        try:
+            values = [values[key] for key in sorted(values, key=int)]
+        except ValueError:
+            values = sorted(values, key=lambda name: int(values[name]))  # name to number
+    if not isinstance(values, list):
+        raise CannotOpen(f"{path} holds a {type(values).__name__}; labels are a list or an object")
+    return tuple(str(v[-1] if isinstance(v, list) else v) for v in values)
+
+
+def _from_csv(text: str) -> tuple[str, ...]:
+    rows = [row for row in csv.reader(text.splitlines()) if row]
+    header = [name.strip().lower() for name in rows[0]] if rows else []
+    column = next((header.index(name) for name in ("name", "label", "class") if name in header), None)
+    body = rows if column is None else rows[1:]
+    if all(row[0].strip().isdecimal() and len(row) > 1 for row in body):
+        body = sorted(body, key=lambda row: int(row[0]))
+        column = 1 if column in (None, 0) else column
+    return tuple(row[column or 0].strip() for row in body)

@@ -1,0 +1,64 @@
+"""load and wrap: the two doors by which a model comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .backends import adapt
+from .checkpoints import open_checkpoint
+from .labels import check_count, imagenet, read_labels
+from .model import Model
+
+
+def load(
+    path: str | Path,
+    *,
+    arch: Any = None,
+    arch_args: Mapping[str, Any] | None = None,
+    preprocess: object = None,
+    labels: str | Path | Sequence[str] | None = None,
+    device: str | None = None,
+    trust: bool = False,
+) -> Model:
+    """Open a checkpoint: PyTorch weights with their architecture, or a Keras 3 model.
+
+    `arch` is a torchvision name, `package.module:callable`, `file.py:callable`, a callable or a module;
+    `arch_args` are handed to it. `preprocess` is a preset, a mapping or a file; `labels` names, a file or
+    `imagenet`; `device` cpu, cuda or mps. Raises CannotOpen, Mismatch, Refused, UsageError.
+    """
+    opened = open_checkpoint(Path(path), arch=arch, arch_args=arch_args or {}, device=device, trust=trust)
+    return wrap(
+        opened.native,
+        preprocess=opened.preprocess if preprocess is None else preprocess,
+        labels=labels,
+        name=opened.name,
+        facts=opened.facts,
+    )
+
+
+def wrap(
+    native: Any,
+    *,
+    preprocess: object = None,
+    labels: str | Path | Sequence[str] | None = None,
+    name: str | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Model:
+    """Adapt a model that is in memory: a `torch.nn.Module` or a `keras.Model`. It stays as it is.
+
+    A model of exactly a thousand classes is given ImageNet's names unless `labels` says otherwise; the
+    facts say which of the two it was.
+    """
+    names = read_labels(labels)
+    model = adapt(native, preprocess=preprocess, classes=names, name=name, facts=facts)
+    count = model.outputs[-1]
+    check_count(names, count, model.name)
+    source = "given"
+    if names is None:
+        source = "none"
+        if model.outputs == (1000,):
+            model.classes, source = imagenet(), "assumed: ImageNet's, for 1000 classes"
+    model.facts = {"labels": source, **model.facts}
+    return model

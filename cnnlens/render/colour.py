@@ -1,0 +1,133 @@
+"""From numbers to colours: the scale, the levels, the colour table.
+
+Signed values get symmetric limits about zero and a diverging table, unsigned ones a sequential table; zero
+of a signed map has a level of its own. NaN and infinities are painted in a colour that no table has.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arrays import Array
+from ..errors import UnknownName, UsageError
+from ..panels import Limits
+
+Codes = npt.NDArray[np.uint8]
+Theme = Literal["light", "dark"]
+
+LEVELS = 253  #: odd, so that the middle level is zero
+GAP, ODD = 253, 254  #: the codes of the space between tiles and of NaN or infinity
+ODD_COLOUR = (255, 0, 255)
+SEQUENTIAL = ("viridis", "cividis", "inferno", "magma", "gray", "turbo", "jet")
+DIVERGING = ("RdBu_r", "berlin", "PuOr_r")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How results are drawn; nothing in it changes a number.
+
+    `colours` and `signed_colours` name tables, None takes viridis, and RdBu_r on light or berlin on dark.
+    `alpha` is how much a map covers the picture under it. `first` and `count` say which tiles are drawn.
+    """
+
+    theme: Theme = "light"
+    colours: str | None = None
+    signed_colours: str | None = None
+    alpha: float = 0.55
+    first: int = 0
+    count: int = 64
+
+    def __post_init__(self) -> None:
+        if self.theme not in ("light", "dark"):
+            raise UnknownName("theme", str(self.theme), ("light", "dark"))
+        for name, known in ((self.colours, SEQUENTIAL), (self.signed_colours, DIVERGING)):
+            if name is not None and name not in known:
+                raise UnknownName("colour map", name, known)
+        if not 0 <= self.alpha <= 1:
+            raise UsageError(f"alpha is from 0 to 1, not {self.alpha}")
+        if self.first < 0 or self.count < 1:
+            raise UsageError(f"tiles are counted from 0 and at least one is drawn, not {self.first} and {self.count}")
+
+    def table_name(self, signed: bool) -> str:
+        """The name of the colour table for signed or unsigned values."""
+        if signed:
+            return self.signed_colours or ("berlin" if self.theme == "dark" else "RdBu_r")
+        return self.colours or "viridis"
+
+    @property
+    def ground(self) -> tuple[int, int, int]:
+        """The colour of the page."""
+        return (20, 22, 26) if self.theme == "dark" else (255, 255, 255)
+
+    @property
+    def ink(self) -> tuple[int, int, int]:
+        """The colour of text."""
+        return (226, 228, 232) if self.theme == "dark" else (28, 30, 34)
+
+    @property
+    def faint(self) -> tuple[int, int, int]:
+        """The colour of lines and lesser text."""
+        return (128, 134, 144) if self.theme == "dark" else (110, 116, 126)
+
+
+@functools.cache
+def tables() -> Mapping[str, Codes]:
+    """Every colour table, (253, 3) uint8, by name."""
+    with resources.files(__package__).joinpath("colour_maps.npz").open("rb") as file, np.load(file) as held:
+        return {name: held[name] for name in held.files}
+
+
+def limits_of(values: Array, signed: bool) -> Limits:
+    """The ends of the scale: symmetric about zero for signed values, from zero where nothing is below it."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return (-1.0, 1.0) if signed else (0.0, 1.0)
+    if signed:
+        most = float(np.abs(finite).max())
+        return -most, most
+    return min(0.0, float(finite.min())), float(finite.max())
+
+
+def codes_of(values: Array, limits: Limits | Array, signed: bool) -> Codes:
+    """Values → levels 0 … 252; `ODD` where not finite. `limits` may be (n, 2), one pair for each first index."""
+    ends = np.asarray(limits, np.float64)
+    if ends.ndim == 2:
+        ends = ends.reshape(len(ends), *(1,) * (values.ndim - 1), 2)
+    low, high = ends[..., 0], ends[..., 1]
+    if signed:  # zero stays in the middle
+        high = np.maximum(np.abs(low), np.abs(high))
+        low = -high
+    span = np.where(high > low, high - low, 1.0)
+    middle = (LEVELS - 1) // 2 if signed else 0
+    with np.errstate(invalid="ignore"):
+        shares = np.where(high > low, (values - low) / span * (LEVELS - 1), middle)
+    odd = ~np.isfinite(values)
+    codes = np.rint(np.clip(np.where(odd, 0, shares), 0, LEVELS - 1)).astype(np.uint8)
+    codes[odd] = ODD
+    return codes
+
+
+def palette(name: str, gap: tuple[int, int, int]) -> bytes:
+    """A PNG palette of 256 colours: the table, the gap, the colour for NaN."""
+    colours = np.zeros((256, 3), np.uint8)
+    colours[:LEVELS] = tables()[name]
+    colours[GAP], colours[ODD] = gap, ODD_COLOUR
+    return colours.tobytes()
+
+
+def colours_of(codes: Codes, name: str) -> Codes:
+    """Levels → RGB."""
+    table = np.frombuffer(palette(name, (0, 0, 0)), np.uint8).reshape(256, 3)
+    return table[codes]
+
+
+def number(value: float) -> str:
+    """A number as it stands on a colour bar: three figures, a real minus."""
+    return f"{value:.3g}".replace("-", "−")

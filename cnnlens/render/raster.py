@@ -1,0 +1,130 @@
+"""A panel's numbers as a Pillow image, a pixel a value: palette images, so that a colour map can be changed
+by its palette alone. Enlarging and lettering are done elsewhere."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from PIL import Image
+
+from ..arrays import Array
+from ..panels import Heatmap, Limits, Picture, Tiles
+from .colour import GAP, Codes, Style, codes_of, colours_of, limits_of, palette
+
+
+def heatmap_limits(panel: Heatmap) -> Limits:
+    """The ends of the heatmap's scale."""
+    low, high = panel.limits or limits_of(panel.values, panel.signed)
+    if panel.signed:
+        most = max(abs(low), abs(high))
+        return -most, most
+    return low, high
+
+
+def draw_heatmap(panel: Heatmap, style: Style) -> Image.Image:
+    """A palette image, one pixel a value."""
+    codes = codes_of(panel.values, heatmap_limits(panel), panel.signed)
+    return _palette_image(codes, style.table_name(panel.signed), style.ground)
+
+
+def draw_picture(panel: Picture) -> Image.Image:
+    """The pixels as they are."""
+    return pixels_image(panel.values)
+
+
+def pixels_image(pixels: Array) -> Image.Image:
+    """Pixels (h, w, c) in [0, 1] as an image; of other than 1 or 3 channels the first three, or the first."""
+    eight = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    if eight.shape[-1] >= 3:
+        return Image.fromarray(np.ascontiguousarray(eight[..., :3]))
+    return Image.fromarray(np.ascontiguousarray(eight[..., 0]))
+
+
+def shown_tiles(panel: Tiles, style: Style) -> range:
+    """The positions of the tiles that `style` draws."""
+    return range(len(panel.values))[style.first : style.first + style.count]
+
+
+def tiles_limits(panel: Tiles) -> Limits | Array:
+    """One pair for all tiles, or a pair for each."""
+    return limits_of(panel.values, panel.signed) if panel.limits is None else panel.limits
+
+
+def columns_of(count: int, height: int, width: int) -> int:
+    """How many tiles stand in a row, so that the whole is a little wider than high."""
+    return max(1, min(count, round(math.sqrt(count * 1.3 * height / width))))
+
+
+def draw_tiles(panel: Tiles, style: Style, columns: int | None = None, gap: int = 1) -> Image.Image:
+    """An atlas: the tiles in rows, `gap` pixels between them, a pixel a value."""
+    shown = shown_tiles(panel, style)
+    values = panel.values[shown.start : shown.stop]
+    height, width = values.shape[1:3]
+    columns = columns or columns_of(len(values), height, width)
+    if values.ndim == 4:
+        return Image.fromarray(_laid_out(_signed_colours(panel, values), columns, gap, np.asarray(style.ground)))
+    limits = tiles_limits(panel)
+    own = limits[shown.start : shown.stop] if isinstance(limits, np.ndarray) else limits
+    codes = codes_of(values, own, panel.signed)
+    atlas = _laid_out(codes, columns, gap, np.asarray(GAP))
+    return _palette_image(atlas, style.table_name(panel.signed), style.ground)
+
+
+def overlay(panel: Heatmap, pixels: Array, style: Style, size: tuple[int, int]) -> Image.Image:
+    """The heatmap over the picture in grey, both at `size` (width, height)."""
+    grey = pixels_image(pixels).convert("L").convert("RGB").resize(size, Image.Resampling.BICUBIC)
+    codes = codes_of(_enlarged(panel.values, size), heatmap_limits(panel), panel.signed)
+    colours = Image.fromarray(colours_of(codes, style.table_name(panel.signed)))
+    return Image.blend(grey, colours, style.alpha)
+
+
+def enlarged(image: Image.Image, side: int) -> Image.Image:
+    """Enlarged so that the longer side is about `side`: whole pixels where it grows, smooth where it shrinks."""
+    longest = max(image.size)
+    if longest > side:
+        size = (max(1, round(image.width * side / longest)), max(1, round(image.height * side / longest)))
+        return image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    factor = side / longest
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    return image.resize(size, Image.Resampling.NEAREST)
+
+
+def _enlarged(values: Array, size: tuple[int, int]) -> Array:
+    """Values between places by interpolation; what is not finite stays so, place by place."""
+    finite = np.isfinite(values)
+    filled = Image.fromarray(np.where(finite, values, 0).astype(np.float32))
+    smooth = np.array(filled.resize(size, Image.Resampling.BILINEAR))
+    if not finite.all():
+        holes = Image.fromarray((~finite).astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+        smooth[np.asarray(holes) > 0] = np.nan
+    return smooth
+
+
+def _palette_image(codes: Codes, table: str, gap: tuple[int, int, int]) -> Image.Image:
+    image = Image.fromarray(codes, "P") if codes.ndim == 2 else Image.fromarray(codes)
+    image.putpalette(palette(table, gap))
+    return image
+
+
+def _signed_colours(panel: Tiles, values: Array) -> Codes:
+    """Coloured tiles: signed ones about mid-grey, each on the scale of its limits."""
+    limits = tiles_limits(panel)
+    low, high = (limits[:, 0], limits[:, 1]) if isinstance(limits, np.ndarray) else limits
+    most = np.maximum(np.abs(low), np.abs(high)) if panel.signed else high
+    most = np.reshape(np.where(np.asarray(most) > 0, most, 1), (-1, 1, 1, 1))
+    shares = values / most * 0.5 + 0.5 if panel.signed else values / most
+    return np.rint(np.clip(np.nan_to_num(shares), 0, 1) * 255).astype(np.uint8)
+
+
+def _laid_out(tiles: Codes, columns: int, gap: int, ground: Codes) -> Codes:
+    """Tiles (n, h, w[, 3]) in rows of `columns`."""
+    count, height, width = tiles.shape[:3]
+    rows = math.ceil(count / columns)
+    shape = (rows * columns, height + gap, width + gap, *tiles.shape[3:])
+    cells = np.empty(shape, np.uint8)
+    cells[...] = ground.astype(np.uint8)
+    cells[:count, :height, :width] = tiles
+    cells = cells.reshape(rows, columns, *shape[1:]).swapaxes(1, 2)
+    whole = cells.reshape(rows * (height + gap), columns * (width + gap), *tiles.shape[3:])
+    return np.ascontiguousarray(whole[: -gap or None, : -gap or None])
