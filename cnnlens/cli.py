@@ -14,6 +14,8 @@ import click
 from .errors import CnnlensError, UsageError
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from .model import Model
     from .result import Result
 
@@ -40,9 +42,8 @@ class _Errors(click.Group):
 def _leave(message: str, code: int, error: Exception) -> None:
     if os.environ.get("CNNLENS_DEBUG"):
         raise error
-    failure = click.ClickException(message)
-    failure.exit_code = code
-    raise failure from error
+    click.echo(f"Error: {message}", err=True)
+    raise click.exceptions.Exit(code) from error
 
 
 def model_options(command: C) -> C:
@@ -70,7 +71,9 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes any free one")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes any free one"
+)
 @click.option("--no-open", is_flag=True, help="do not open a browser")
 def demo(port: int, no_open: bool) -> None:
     """The viewer on a real network (EfficientNet-Lite0, ImageNet) and real photographs, a cat first."""
@@ -84,7 +87,9 @@ def demo(port: int, no_open: bool) -> None:
 @click.argument("model")
 @click.argument("images", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True, help="where to listen")
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes any free one")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes any free one"
+)
 @click.option("--no-open", is_flag=True, help="do not open a browser")
 @model_options
 def view(model: str, images: tuple[Path, ...], host: str, port: int, no_open: bool, **opening: Any) -> None:
@@ -100,10 +105,18 @@ def view(model: str, images: tuple[Path, ...], host: str, port: int, no_open: bo
 @click.argument("visualiser")
 @click.argument("model")
 @click.argument("images", nargs=-1, type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), help=".png .npz .html .json .svg .pdf, or a folder")
-@click.option("-s", "--set", "settings", multiple=True, metavar="KEY=VALUE", help="a setting; may be repeated")
-@click.option("-t", "--target", "targets", multiple=True, help="top1 …, a class name or number; may be repeated")
-@click.option("--top", type=click.IntRange(1, 100), help="the K likeliest classes of each picture, one after the other")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help=".png .npz .html .json .svg .pdf, or a folder"
+)
+@click.option(
+    "-s", "--set", "settings", multiple=True, metavar="KEY=VALUE", help="a setting; may be repeated"
+)
+@click.option(
+    "-t", "--target", "targets", multiple=True, help="top1 …, a class name or number; may be repeated"
+)
+@click.option(
+    "--top", type=click.IntRange(1, 100), help="the K likeliest classes of each picture, one after the other"
+)
 @click.option("-l", "--layer", help="the layer, the same as -s layer=…")
 @click.option("--theme", type=click.Choice(["light", "dark"]), default="light", help="of pictures and pages")
 @click.option("--json", "as_json", is_flag=True, help="print the manifest as JSON")
@@ -132,7 +145,9 @@ def run(
         raise UsageError("--top and --target both say what is explained: give one of them")
     asked = [f"top{rank}" for rank in range(1, top + 1)] if top else list(targets or ("top1",))
     if out is not None and out.suffix and out.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"cannot write {out.name}: the suffix is one of {' '.join(SUFFIXES)}, or name a folder")
+        raise UsageError(
+            f"cannot write {out.name}: the suffix is one of {' '.join(SUFFIXES)}, or name a folder"
+        )
     opened = open_model(model, opening)
     with _progress(visualiser) as progress:
         results = sheet(
@@ -151,7 +166,10 @@ def layers(model: str, as_json: bool, **opening: Any) -> None:
     if as_json:
         click.echo(json.dumps([vars(layer) for layer in opened.layers], default=list))
         return
-    rows = [(layer.name, layer.kind, "×".join(map(str, layer.shape)) or "–", f"{layer.parameters:,}") for layer in opened.layers]
+    rows = [
+        (layer.name, layer.kind, "×".join(map(str, layer.shape)) or "–", f"{layer.parameters:,}")
+        for layer in opened.layers
+    ]
     head = ("layer", "kind", "output", "parameters")
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(4)]
     for row in (head, *rows):
@@ -192,7 +210,9 @@ def _print_visualiser(told: Mapping[str, Any]) -> None:
     if told["why_not"]:
         click.echo(f"  cannot read this model: {told['why_not']}")
     for setting in told["settings"]:
-        click.echo(f"  -s {setting['name']}={setting['default']}  ({setting['type']}) {setting['description']}")
+        click.echo(
+            f"  -s {setting['name']}={setting['default']}  ({setting['type']}) {setting['description']}"
+        )
 
 
 def open_model(path: str, opening: Mapping[str, Any]) -> Model:
@@ -230,7 +250,11 @@ def _hand_out(results: tuple[Result, ...], out: Path | None, theme: str, as_json
     if out is not None:
         styled = {} if out.suffix.lower() in (".npz", ".json") else options
         folder = not out.suffix or out.is_dir()
-        written = Sheet(results).save(out, **styled) if folder or len(results) > 1 else [results[0].save(out, **styled)]
+        written = (
+            Sheet(results).save(out, **styled)
+            if folder or len(results) > 1
+            else [results[0].save(out, **styled)]
+        )
         for path in written:
             click.echo(f"wrote {path}", err=as_json)
     if as_json:
@@ -264,7 +288,8 @@ class _progress:
     """A progress bar on the terminal for work of many passes; silent where nobody looks."""
 
     def __init__(self, title: str) -> None:
-        self._title, self._bar = title, None
+        self._title = title
+        self._bar: tqdm[Any] | None = None
 
     def __enter__(self) -> Callable[[int, int], None]:
         return self._tick
@@ -273,14 +298,17 @@ class _progress:
         self._close()
 
     def _tick(self, done: int, total: int) -> None:
-        from tqdm import tqdm
-
         if self._bar is None or self._bar.total != total or done < self._bar.n:
             self._close()
-            self._bar = tqdm(total=total, desc=self._title, unit="pass", disable=not sys.stderr.isatty(), leave=False)
+            self._bar = self._open(total)
         self._bar.update(done - self._bar.n)
+
+    def _open(self, total: int) -> tqdm[Any]:
+        from tqdm import tqdm
+
+        return tqdm(total=total, desc=self._title, unit="pass", disable=not sys.stderr.isatty(), leave=False)
 
     def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()
-            self._bar = None
+        self._bar = None

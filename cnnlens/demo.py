@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from .model import Model
 
 #: The photographs of scikit-image that show things ImageNet has names for; the cat first.
-PHOTOGRAPHS = ("chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "astronaut.png", "camera.png")
+PHOTOGRAPHS = (
+    "chelsea.png",
+    "coffee.png",
+    "rocket.jpg",
+    "motorcycle_left.png",
+    "astronaut.png",
+    "camera.png",
+)
 #: What the network was trained on, intensities about 127 in steps of 128; the whole picture, so nothing is cut off.
 PREPROCESS = {
     "size": 224, "mean": (0.498,) * 3, "std": (0.502,) * 3, "resize": "squash", "interpolation": "bicubic",

@@ -10,7 +10,9 @@ from .registry import Plugin
 from .visualiser import Visualiser
 
 
-def describe_visualiser(chosen: Visualiser[Any, Any], origin: Plugin, model: Model | None = None) -> dict[str, Any]:
+def describe_visualiser(
+    chosen: Visualiser[Any, Any], origin: Plugin, model: Model | None = None
+) -> dict[str, Any]:
     """Everything a person or a form needs to know of a visualiser; with a model, whether it can read it."""
     why_not = chosen.why_not(model) if model is not None else None
     cost = "?" if callable(chosen.cost) else str(chosen.cost)

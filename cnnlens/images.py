@@ -117,7 +117,7 @@ def _pixels(picture: PILImage.Image, notes: list[str]) -> Array:
     mode = picture.mode
     if mode.startswith("I"):  # 16-bit grey; Pillow's own convert would clip it
         notes.append("16 bits a pixel kept")
-        return np.asarray(picture, np.float32)[..., None] / 65535
+        return _scaled(picture, 65535)
     if mode == "F":
         raise CannotOpen("a floating-point picture has no known range; hand cnnlens an array in [0, 1]")
     if mode == "CMYK":
@@ -125,13 +125,17 @@ def _pixels(picture: PILImage.Image, notes: list[str]) -> Array:
         picture = _from_cmyk(picture)
     if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
-        if picture.getextrema()[3][0] < 255:  # type: ignore[index]
+        if np.asarray(picture.getchannel("A")).min() < 255:
             notes.append("transparency laid on white")
         white = PILImage.new("RGBA", picture.size, "white")
         picture = PILImage.alpha_composite(white, picture).convert("L" if mode in ("LA", "La") else "RGB")
-    if picture.mode in ("1", "L"):
-        return np.asarray(picture.convert("L"), np.float32)[..., None] / 255
-    return np.asarray(picture.convert("RGB"), np.float32) / 255
+    return _scaled(picture.convert("L" if picture.mode in ("1", "L") else "RGB"), 255)
+
+
+def _scaled(picture: PILImage.Image, top: int) -> Array:
+    """Whole numbers 0 … top → (H, W, C) in [0, 1]."""
+    values = np.asarray(picture, np.float32) / np.float32(top)
+    return values if values.ndim == 3 else values[..., None]
 
 
 def _from_cmyk(picture: PILImage.Image) -> PILImage.Image:
@@ -139,7 +143,9 @@ def _from_cmyk(picture: PILImage.Image) -> PILImage.Image:
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            done = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            done = ImageCms.profileToProfile(
+                picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
             if done is not None:
                 return done
         except (ImageCms.PyCMSError, OSError) as error:
@@ -158,7 +164,7 @@ def _of_array(source: Any, name: str) -> Image:
         )
     if values.dtype.kind in "uib":
         top = 1 if values.dtype.kind == "b" else np.iinfo(values.dtype).max
-        pixels = values.astype(np.float32) / top
+        pixels = values.astype(np.float32) / np.float32(top)
     else:
         pixels = values.astype(np.float32)
         if not np.isfinite(pixels).all():
@@ -168,7 +174,8 @@ def _of_array(source: Any, name: str) -> Image:
                 f"{name} has values {pixels.min():.4g} to {pixels.max():.4g}; float pixels are in [0, 1] "
                 "(hand over the picture before preprocessing: the model's own is applied)"
             )
-    return Image(frozen(np.clip(pixels, 0, 1)), name, digest(pixels))
+    pixels = frozen(np.clip(pixels, 0, 1))
+    return Image(pixels, name, digest(pixels))
 
 
 def digest(pixels: Array) -> str:

@@ -90,7 +90,11 @@ def sheet(
 
 
 def _probe(
-    model: Model, image: Source | Probe | None, chosen: AnyVisualiser, target: str | int | Target, progress: Progress | None
+    model: Model,
+    image: Source | Probe | None,
+    chosen: AnyVisualiser,
+    target: str | int | Target,
+    progress: Progress | None,
 ) -> Probe | None:
     if not chosen.reads_image:
         return None
@@ -113,13 +117,19 @@ def _called(chosen: AnyVisualiser, subject: Probe | Model, settings: Mapping[str
     except Exception as error:
         raise PluginFailed(f"visualiser {chosen.name!r} failed: {type(error).__name__}: {error}") from error
     kinds = (Heatmap, Tiles, Picture, Bars, Curve, Table, Note)
-    panels = (answer,) if isinstance(answer, kinds) else tuple(answer) if isinstance(answer, (list, tuple)) else ()
+    panels = (
+        (answer,) if isinstance(answer, kinds) else tuple(answer) if isinstance(answer, (list, tuple)) else ()
+    )
     if not panels or not all(isinstance(p, kinds) for p in panels):
-        raise PluginFailed(f"visualiser {chosen.name!r} returned {type(answer).__name__}, not a panel or several")
+        raise PluginFailed(
+            f"visualiser {chosen.name!r} returned {type(answer).__name__}, not a panel or several"
+        )
     return panels
 
 
-def _facts(model: Model, chosen: AnyVisualiser, settings: Mapping[str, Any], probe: Probe | None) -> dict[str, Any]:
+def _facts(
+    model: Model, chosen: AnyVisualiser, settings: Mapping[str, Any], probe: Probe | None
+) -> dict[str, Any]:
     """How the result came to be; goes into every manifest."""
     facts: dict[str, Any] = {
         "visualiser": chosen.name,
@@ -134,7 +144,11 @@ def _facts(model: Model, chosen: AnyVisualiser, settings: Mapping[str, Any], pro
         **model.facts,
     }
     if probe is not None:
-        facts |= {"image": probe.image.name, "image_sha256": probe.image.digest, "image_notes": list(probe.image.notes)}
+        facts |= {
+            "image": probe.image.name,
+            "image_sha256": probe.image.digest,
+            "image_notes": list(probe.image.notes),
+        }
         facts["preprocess"] = model.input.facts()
         if chosen.by_target:
             facts |= {

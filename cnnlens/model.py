@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .arrays import Array
-from .errors import BadInput, Unmet, UnknownName
+from .errors import BadInput, UnknownName, Unmet
 from .preprocess import InputSpec
 from .targets import Target
 
@@ -94,6 +94,7 @@ class Model(ABC):
 
     def __init__(
         self,
+        native: Any = None,
         *,
         name: str,
         framework: str,
@@ -104,6 +105,7 @@ class Model(ABC):
         cannot: Mapping[str, str] | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
+        self.native = native  #: the framework's own model, for plugins that wrap a library of its framework
         self.name, self.framework, self.input, self.device = name, framework, input, device
         self.classes = tuple(classes) if classes is not None else None
         self.activation = activation

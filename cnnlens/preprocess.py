@@ -73,7 +73,9 @@ class InputSpec:
         if self.order not in get_args(Order):
             raise UnknownName("colour order", str(self.order), get_args(Order))
         if not 0 < self.crop_share <= 1:
-            raise BadInput(f"crop_share is a share of the picture, more than 0 and at most 1, not {self.crop_share}")
+            raise BadInput(
+                f"crop_share is a share of the picture, more than 0 and at most 1, not {self.crop_share}"
+            )
 
     @property
     def scale(self) -> Array:
@@ -157,7 +159,9 @@ def _read_file(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise BadInput(f"cannot read the preprocessing in {path}: {error}") from error
     if not isinstance(values, dict):
-        raise BadInput(f"{path} holds a {type(values).__name__}; a preprocessing is an object with {', '.join(_KEYS)}")
+        raise BadInput(
+            f"{path} holds a {type(values).__name__}; a preprocessing is an object with {', '.join(_KEYS)}"
+        )
     return values
 
 

@@ -60,7 +60,7 @@ class Probe:
     @property
     def probabilities(self) -> Array:
         """The probabilities (classes,) of the picture."""
-        return self.model.probabilities(self.scores[None])[0]
+        return np.asarray(self.model.probabilities(self.scores[None])[0], np.float32)
 
     @property
     def target(self) -> Target:

@@ -96,7 +96,9 @@ def find(entry_points: Iterable[metadata.EntryPoint]) -> Registry:
         taken = [v for v in brought if v.name in visualisers]
         for v in taken:
             owner = next(p.name for p in plugins if v.name in p.visualisers)
-            problems.append(Problem(name, f"visualiser {v.name!r} is left out: {owner} has that name already"))
+            problems.append(
+                Problem(name, f"visualiser {v.name!r} is left out: {owner} has that name already")
+            )
         kept = {v.name: v for v in brought if v not in taken}
         visualisers |= kept
         plugins.append(Plugin(name, _version(entry_point), tuple(kept)))
@@ -127,5 +129,7 @@ def _brought(manager: PluginManager, module: Any) -> list[Visualiser[Any, Any]]:
     brought = [v for answer in answers for v in answer]
     for v in brought:
         if not isinstance(v, Visualiser):
-            raise TypeError(f"cnnlens_visualisers() returned {v!r}; decorate the function with @visualiser(title=…)")
+            raise TypeError(
+                f"cnnlens_visualisers() returned {v!r}; decorate the function with @visualiser(title=…)"
+            )
     return brought

@@ -174,7 +174,9 @@ def describe(panel: Panel) -> dict[str, Any]:
     facts: dict[str, Any] = {"kind": type(panel).__name__}
     for name, value in vars(panel).items():
         if isinstance(value, np.ndarray):
-            facts["shape" if name == "values" else name] = list(value.shape) if name == "values" else value.tolist()
+            facts["shape" if name == "values" else name] = (
+                list(value.shape) if name == "values" else value.tolist()
+            )
         else:
             facts[name] = dict(value) if isinstance(value, Mapping) else value
     if isinstance(panel, Table):
@@ -205,7 +207,11 @@ def _names(results: Sequence[Result]) -> list[str]:
     names = []
     for result in results:
         facts = result.facts
-        parts = [Path(str(facts.get("image", facts["model"]))).stem, facts["visualiser"], facts.get("target_name")]
+        parts = [
+            Path(str(facts.get("image", facts["model"]))).stem,
+            facts["visualiser"],
+            facts.get("target_name"),
+        ]
         name = "-".join(re.sub(r"[^\w.]+", "_", str(part)) for part in parts if part)
         seen[name] = seen.get(name, 0) + 1
         names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
@@ -214,7 +220,9 @@ def _names(results: Sequence[Result]) -> list[str]:
 
 def _finite(values: Array) -> Any:
     """Nested lists; NaN and infinities, which JSON has not, as null."""
-    return np.where(np.isfinite(values), values.astype(object), None).tolist()
+    listed = values.astype(object)
+    listed[~np.isfinite(values)] = None
+    return listed.tolist()
 
 
 def _json(values: Mapping[str, Any]) -> bytes:

@@ -135,7 +135,9 @@ def read_target(asked: str | int | Target, model: Model) -> Target:
         assert first is not None and second is not None
         return Target((first, replace(second, weight=-1.0)), text)
     if model.classes is None:
-        raise UnknownName("class", text, (), "; this model has no class names: give a number or top1, or --labels")
+        raise UnknownName(
+            "class", text, (), "; this model has no class names: give a number or top1, or --labels"
+        )
     raise UnknownName("class", text, model.classes)
 
 

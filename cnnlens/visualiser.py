@@ -132,5 +132,7 @@ def _reads_image(function: Callable[..., Any], owner: str) -> bool:
     first = next(iter(inspect.signature(function).parameters.values()), None)
     kind = typing.get_type_hints(function).get(first.name) if first else None
     if kind not in (Probe, Model):
-        raise BadSetting(f"{owner}: the first parameter is a `Probe` (a picture) or a `Model` (no picture), not {kind}")
+        raise BadSetting(
+            f"{owner}: the first parameter is a `Probe` (a picture) or a `Model` (no picture), not {kind}"
+        )
     return kind is Probe

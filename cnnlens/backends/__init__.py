@@ -26,7 +26,11 @@ def adapt(native: Any, **facts: Any) -> Model:
         return TorchModel(native, **facts)
     kind = f"{type(native).__module__}.{type(native).__qualname__}"
     if kind.startswith("tf_keras."):
-        raise UsageError("this is a Keras 2 model (tf_keras); save it and open the file, or build it with keras 3")
+        raise UsageError(
+            "this is a Keras 2 model (tf_keras); save it and open the file, or build it with keras 3"
+        )
     if isinstance(native, dict):
-        raise UsageError("this is a dict of weights, not a model: build its architecture and load them into it")
+        raise UsageError(
+            "this is a dict of weights, not a model: build its architecture and load them into it"
+        )
     raise UsageError(f"a model is a torch.nn.Module or a keras.Model, got {kind}")

@@ -14,7 +14,8 @@ from typing import Any
 
 import keras
 
-from ._keras_heads import Head, without_activation
+from ..errors import Unmet
+from ._keras_heads import Head, close, pick_output
 
 #: A tensor of the graph: which call of a nested model it belongs to, and its symbolic tensor's id.
 Key = tuple[int, int]
@@ -39,13 +40,13 @@ class Step:
         """Whether an operation is called here."""
         return self.node is not None
 
-    def outputs(self, given: tuple[Any, ...]) -> list[Any]:
-        """What the operation makes of the tensors it reads, at inference."""
+    def outputs(self, given: tuple[Any, ...], twin: Any = None) -> list[Any]:
+        """What the operation, or its twin, makes of the tensors it reads."""
         if not self.is_call:
             return [_cast(value, symbol) for value, symbol in zip(given, self.into, strict=True)]
         symbols = self.node.input_tensors
         args, kwargs = self.node.arguments.fill_in({id(s): v for s, v in zip(symbols, given, strict=True)})
-        return list(keras.tree.flatten(called(self.operation, args, kwargs)))
+        return list(keras.tree.flatten(_called(twin or self.operation, args, kwargs)))
 
 
 @dataclass
@@ -67,38 +68,48 @@ class Taps:
 
 
 class Graph:
-    """The calls of a functional model in order; `blocks` are its nested models, by name.
+    """The calls of a functional model in order; `names` has them as layers, a nested model before its own."""
 
-    `names` lists the steps that are layers, a nested model before what it holds.
-    """
-
-    def __init__(self, model: Any) -> None:
+    def __init__(self, graph: Any) -> None:
         self.steps: list[Step] = []
         self.names: list[str] = []
+        self.sources: dict[str, tuple[Key, ...]] = {}  # what each layer is given
+        self.head: Head | None = None
         self._counts: Counter[str] = Counter()
         self._scopes = 0
-        graph = graph_of(model)
-        self.symbol = graph.inputs[0]
-        self.input: Key = (0, id(self.symbol))
         self._unroll(graph, "", 0)
         self.by_name = {step.name: step for step in self.steps if step.name}
         self._makers = {key: step for step in self.steps for key in step.writes}
-        self.head: Head | None = None
+        output = pick_output(graph.output)
+        if output is None:
+            raise Unmet(f"{graph.name} returns a {type(graph.output).__name__}: no tensor of scores was found in it")
+        self.input, self.output = (0, id(graph.inputs[0])), (0, id(output))
 
-    def maker(self, key: Key) -> str | None:
-        """The layer that makes a tensor, looked up inside nested models; None for the input."""
+    def maker(self, key: Key) -> Step | None:
+        """The call that makes a tensor, looked up inside nested models; None for the input."""
         step = self._makers.get(key)
         while step is not None and not step.is_call:
             key = step.reads[step.writes.index(key)]
             step = self._makers.get(key)
-        return step.name if step else None
+        return step
 
-    def run(self, fed: Any, taps: Taps, output: Key) -> tuple[Any, Any]:
-        """The output and the scores of what is fed; only what leads to them or is watched is computed.
+    def find_head(self, fed: Any, seen: Mapping[str, Any]) -> None:
+        """Find a softmax or sigmoid that ends the network, by what a pass over `fed` showed."""
+        last = self.maker(self.output)
+        head = Head.of(last.name, last.operation) if last else None
+        if last is None or head is None or len(last.writes) != 1:
+            return
+        if head.fused:  # a layer of somebody's own may do something else with an attribute of that name
+            makers = [self.maker(key) for key in last.reads]
+            given = tuple(seen.get(maker.name) if maker else fed for maker in makers)
+            if not close(head.finish(last.outputs(given, head.twin())[0]), seen[last.name]):
+                return
+        self.head = head
 
-        Scores are the output before the head's activation.
-        """
-        goals = {output, *(key for name in taps.watch if name != "input" for key in self.by_name[name].writes)}
+    def run(self, fed: Any, taps: Taps) -> Any:
+        """The scores of what is fed; only what leads to them or is watched is computed."""
+        goals = {key for name in taps.watch if name != "input" for key in self.by_name[name].writes}
+        goals.add(self.output)
         steps = self._needed(goals, taps.replace)
         readers = Counter(key for step in steps for key in step.reads)
         values = {self.input: taps.at("input", fed)}
@@ -106,20 +117,20 @@ class Graph:
         for step in steps:
             given = tuple(values.get(key) for key in step.reads)
             if self.head is not None and step.name == self.head.name:
-                scores = self.head.scores(step, given)
+                scores = step.outputs(given, self.head.twin())[0] if self.head.fused else given[0]
             outs = self._outputs(step, given, taps, scores)
             values.update(zip(step.writes, outs, strict=True))
             for key in step.reads:  # let go of what nobody reads any more
                 readers[key] -= 1
                 if not readers[key] and key not in goals:
                     values.pop(key, None)
-        return values[output], values[output] if scores is None else scores
+        return values[self.output] if scores is None else scores
 
     def _outputs(self, step: Step, given: tuple[Any, ...], taps: Taps, scores: Any) -> list[Any]:
         if step.name in taps.replace:
             outs = [keras.ops.cast(taps.replace[step.name], step.into[0].dtype)]
         elif scores is not None and self.head is not None and step.name == self.head.name and self.head.fused:
-            outs = [self.head.activation(scores)]
+            outs = [self.head.finish(scores)]
         else:
             outs = step.outputs(given)
         return [taps.at(step.name, outs[0])] if len(outs) == 1 and step.name else outs
@@ -151,12 +162,13 @@ class Graph:
         writes = tuple((scope, id(t)) for t in into)
         inner = graph_of(operation)
         given = _fed_to(inner, node) if inner is not None else None
+        reads = tuple((scope, id(t)) for t in (node.input_tensors if given is None else given))
+        self.sources[name] = reads
         if inner is None or given is None:
-            reads = tuple((scope, id(t)) for t in node.input_tensors)
             self.steps.append(Step(name, operation, node, reads, writes, into))
             return
         self._scopes += 1
-        within, reads = self._scopes, tuple((scope, id(t)) for t in given)
+        within = self._scopes
         begins = tuple((within, id(t)) for t in inner.inputs)
         self.steps.append(Step("", operation, None, reads, begins, tuple(inner.inputs)))
         self._unroll(inner, base + "/", within)
@@ -176,11 +188,10 @@ def graph_of(operation: Any) -> Any | None:
     return operation if isinstance(operation, keras.Function) else None
 
 
-def called(operation: Any, args: Any, kwargs: Any) -> Any:
+def _called(operation: Any, args: Any, kwargs: Any) -> Any:
     """The operation called at inference, also where it was told to train whenever it is called."""
-    if "training" in getattr(operation, "_call_context_args", ()) and operation._call_has_training_arg:
-        kwargs = {**kwargs, "training": False}
-    return operation(*args, **kwargs)
+    told = {"training": False} if "training" in getattr(operation, "_call_context_args", ()) else {}
+    return operation(*args, **{**kwargs, **told})
 
 
 def _fed_to(inner: Any, node: Any) -> list[Any] | None:
@@ -200,5 +211,3 @@ def _cast(value: Any, symbol: Any) -> Any:
     """A tensor in the dtype that a model declares; whole numbers stay fractions, which have gradients."""
     return keras.ops.cast(value, symbol.dtype) if keras.backend.is_float_dtype(symbol.dtype) else value
 
-
-__all__ = ["Graph", "Step", "Taps", "graph_of", "without_activation"]

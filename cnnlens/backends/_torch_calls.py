@@ -105,7 +105,9 @@ class Follower:
         functions = bases is None or not bases <= self.modules.keys()
         with ExitStack() as undo:
 
-            def reached(base: str, kind: str, module: nn.Module | None, inputs: tuple[Any, ...], out: Any) -> Any:
+            def reached(
+                base: str, kind: str, module: nn.Module | None, inputs: tuple[Any, ...], out: Any
+            ) -> Any:
                 counts[base] += 1
                 name = base if counts[base] == 1 else f"{base}#{counts[base]}"
                 if only is not None and name not in only:

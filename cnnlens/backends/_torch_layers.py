@@ -155,7 +155,9 @@ def _described(call: Call, block: bool) -> tuple[str, str]:
         if isinstance(module, types):
             return kind, name
     activation = type(module).__module__ == "torch.nn.modules.activation"
-    if activation or any(word in name.lower() for word in ("relu", "swish", "gelu", "silu", "sigmoid", "mish")):
+    if activation or any(
+        word in name.lower() for word in ("relu", "swish", "gelu", "silu", "sigmoid", "mish")
+    ):
         return "activation", name
     return "other", name
 
@@ -169,7 +171,9 @@ def _counted(call: Call) -> tuple[int, dict[str, Any]]:
     names = {"kernel_size": "kernel", "stride": "stride", "padding": "padding", "dilation": "dilation"}
     for native, ours in names.items():
         value = getattr(module, native, None)
-        if isinstance(value, (int, str)) or (isinstance(value, tuple) and all(isinstance(v, int) for v in value)):
+        if isinstance(value, (int, str)) or (
+            isinstance(value, tuple) and all(isinstance(v, int) for v in value)
+        ):
             hyper[ours] = (value, value) if isinstance(value, int) else value
     if isinstance(module, nn.modules.conv._ConvNd):
         hyper["groups"] = module.groups
@@ -184,7 +188,9 @@ def _find_head(found: Survey, watcher: _Watcher) -> None:
         return
     call = watcher.calls[made_by[0]]
     name = type(call.module).__name__ if call.module is not None else call.base.rpartition(".")[2]
-    kind = {"softmax": "softmax", "logsoftmax": "softmax", "sigmoid": "sigmoid"}.get(name.lower().replace("_", ""))
+    kind = {"softmax": "softmax", "logsoftmax": "softmax", "sigmoid": "sigmoid"}.get(
+        name.lower().replace("_", "")
+    )
     if kind and call.output is output and call.inputs and isinstance(call.inputs[0], Tensor):
         found.head, found.activation = call.name, kind
 

@@ -42,7 +42,9 @@ class TorchModel(Model):
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(module, torch.jit.ScriptModule):
-            raise Unmet("a TorchScript module shows nothing of its inside; open the nn.Module it was made from")
+            raise Unmet(
+                "a TorchScript module shows nothing of its inside; open the nn.Module it was made from"
+            )
         self.module = module
         self._follower = Follower(module)
         home = next(module.parameters(), torch.empty(0))
@@ -53,6 +55,7 @@ class TorchModel(Model):
         scores = self._scores_of(self._survey.output)
         single = scores.ndim == 2 and scores.shape[1] == 1
         super().__init__(
+            module,
             name=name or type(module).__name__,
             framework="torch",
             input=spec,
@@ -100,7 +103,9 @@ class TorchModel(Model):
                 return None
             out = call.output
             if call.name in replace:
-                out = self._tensor(_from_channels_last(replace[call.name], self._axes[call.name])).to(out.dtype)
+                out = self._tensor(_from_channels_last(replace[call.name], self._axes[call.name])).to(
+                    out.dtype
+                )
             if call.name in inner:
                 activations[call.name] = self._array(out, call.name)
                 if differentiable:
@@ -117,7 +122,9 @@ class TorchModel(Model):
                 output = self.module(x)
         missed = only - activations.keys() - replace.keys() - {self._head}
         if missed:
-            raise Unmet(f"{self.name} did not call {sorted(missed)} for this picture: its path depends on its input")
+            raise Unmet(
+                f"{self.name} did not call {sorted(missed)} for this picture: its path depends on its input"
+            )
         result = scores[-1] if scores else self._scores_of(output)
         return Pass(_scores(result), activations, _puller(result, taps, self))
 
@@ -156,7 +163,9 @@ class TorchModel(Model):
     def _scores_of(self, output: Any) -> Tensor:
         scores = pick_output(output)
         if scores is None:
-            kind = f"{type(output).__name__}" + (f" with {list(output)}" if isinstance(output, Mapping) else "")
+            kind = f"{type(output).__name__}" + (
+                f" with {list(output)}" if isinstance(output, Mapping) else ""
+            )
             raise Unmet(f"{type(self.module).__name__} returns a {kind}: no tensor of scores was found in it")
         return scores
 
@@ -198,7 +207,8 @@ def _puller(scores: Tensor, taps: Mapping[str, Tap], model: TorchModel) -> Any:
         found: Sequence[Tensor | None] = [None] * len(names)
         if pairs:
             outputs, grads = zip(*pairs, strict=True)
-            found = torch.autograd.grad(outputs, [taps[name] for name in names], grads, allow_unused=True)
+            inputs: Any = [taps[name] for name in names]  # torch takes both kinds mixed; its types do not say so
+            found = torch.autograd.grad(outputs, inputs, grads, allow_unused=True)
         return {name: model._gradient(name, g, len(scores)) for name, g in zip(names, found, strict=True)}
 
     return pull

@@ -39,7 +39,9 @@ def open_checkpoint(
 
         opened = open_torch(path, kind, arch, arch_args, device, trust)
     else:
-        raise CannotOpen(f"{path} is {kind.title}, not a checkpoint that cnnlens opens (PyTorch weights, .keras, .h5)")
+        raise CannotOpen(
+            f"{path} is {kind.title}, not a checkpoint that cnnlens opens (PyTorch weights, .keras, .h5)"
+        )
     return Opened(opened.native, opened.name, opened.preprocess, facts | dict(opened.facts))
 
 

@@ -31,7 +31,9 @@ def build(arch: Any, arguments: Mapping[str, Any]) -> Built:
     elif callable(arch):
         make, name = arch, getattr(arch, "__name__", type(arch).__name__)
     else:
-        raise UsageError(f"an architecture is a name, module:callable, file.py:callable or a model, not {arch!r}")
+        raise UsageError(
+            f"an architecture is a name, module:callable, file.py:callable or a model, not {arch!r}"
+        )
     native = _called(make, name, arguments)
     if not _is_model(native):
         raise UsageError(f"{name}() returned a {type(native).__name__}, not a torch.nn.Module or keras.Model")
@@ -51,7 +53,9 @@ def _called(make: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -
 def _from_torchvision(name: str, arguments: Mapping[str, Any]) -> Built:
     models = import_torchvision().models
     if name not in models.list_models():
-        raise UnknownName("torchvision architecture", name, models.list_models(), " (own code: file.py:callable)")
+        raise UnknownName(
+            "torchvision architecture", name, models.list_models(), " (own code: file.py:callable)"
+        )
     native = _called(lambda **kw: models.get_model(name, weights=None, **kw), name, _quiet(name, arguments))
     try:
         preprocess = models.get_model_weights(name)["DEFAULT"].transforms()

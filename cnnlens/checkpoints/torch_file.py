@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from . import Opened
 
 #: Where training loops keep the weights within a checkpoint, in the order in which they are looked for.
-_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "state_dict_ema", "model_ema", "ema", "model", "net", "weights")
+_WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "state_dict_ema",
+    "model_ema",
+    "ema",
+    "model",
+    "net",
+    "weights",
+)
 #: What wrappers of modules put in front of every name.
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 
@@ -38,7 +48,12 @@ def open_torch(
         )
     content = _read(torch, path, kind, trust)
     if isinstance(content, torch.nn.Module):
-        native, name, preprocess, notes = content, type(content).__name__, None, ["a whole pickled module, trusted"]
+        native, name, preprocess, notes = (
+            content,
+            type(content).__name__,
+            None,
+            ["a whole pickled module, trusted"],
+        )
     else:
         weights, notes = find_weights(torch, content, path)
         if arch is None:
@@ -49,7 +64,9 @@ def open_torch(
         built = build(arch, arch_args)
         native, name, preprocess = built.native, built.name, built.preprocess
         if not isinstance(native, torch.nn.Module):
-            raise UsageError(f"{name}() built a {type(native).__name__}; PyTorch weights want a torch.nn.Module")
+            raise UsageError(
+                f"{name}() built a {type(native).__name__}; PyTorch weights want a torch.nn.Module"
+            )
         notes += fit_weights(native, weights, name)
     if device:
         native = native.to(device)
@@ -84,8 +101,18 @@ def _read(torch: Any, path: Path, kind: Format, trust: bool) -> Any:
             f"{path.name} holds more than weights, and opening it would run code that came with it ({reason}). "
             "If you trust who made it, say --trust; better, save its state_dict() alone"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, ModuleNotFoundError) as error:
-        raise CannotOpen(f"{path.name} cannot be read as a {kind.title}: {str(error).partition(chr(10))[0]}") from error
+    except (
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        ModuleNotFoundError,
+    ) as error:
+        raise CannotOpen(
+            f"{path.name} cannot be read as a {kind.title}: {str(error).partition(chr(10))[0]}"
+        ) from error
 
 
 def find_weights(torch: Any, content: Any, path: Path) -> tuple[dict[str, Any], list[str]]:
@@ -93,7 +120,11 @@ def find_weights(torch: Any, content: Any, path: Path) -> tuple[dict[str, Any], 
     notes: list[str] = []
     found = content
     for key in _WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping) and not _is_weights(torch, found):
+        if (
+            isinstance(found, Mapping)
+            and isinstance(found.get(key), Mapping)
+            and not _is_weights(torch, found)
+        ):
             found = found[key]
             notes.append(f"weights found under {key!r}")
     if not isinstance(found, Mapping) or not _is_weights(torch, found):

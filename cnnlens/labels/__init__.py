@@ -28,7 +28,9 @@ def read_labels(given: str | Path | Sequence[str] | None) -> tuple[str, ...] | N
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CannotOpen(f"cannot read labels from {path}: {error}; give `imagenet` or a file of names") from error
+        raise CannotOpen(
+            f"cannot read labels from {path}: {error}; give `imagenet` or a file of names"
+        ) from error
     if path.suffix.lower() == ".json":
         return _from_json(text, path)
     if path.suffix.lower() == ".csv":

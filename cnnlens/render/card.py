@@ -14,7 +14,14 @@ from ..arrays import Array
 from ..panels import Bars, Curve, Heatmap, Limits, Note, Panel, Picture, Table, Tiles
 from .colour import LEVELS, ODD, Codes, Style, colours_of, number
 from .raster import (
-    columns_of, draw_picture, draw_tiles, enlarged, heatmap_limits, overlay, pixels_image, shown_tiles,
+    columns_of,
+    draw_picture,
+    draw_tiles,
+    enlarged,
+    heatmap_limits,
+    overlay,
+    pixels_image,
+    shown_tiles,
     tiles_limits,
 )  # fmt: skip
 
@@ -79,7 +86,9 @@ def _heatmap(panel: Heatmap, pixels: Array | None, style: Style) -> Image.Image:
         cells = [photo, overlay(panel, pixels, style, size), *cells]
     odd = int((codes == ODD).sum())
     means = f"{'above zero' if panel.signed else 'high'}: {panel.means}" if panel.means else ""
-    words = " · ".join(part for part in (panel.title, means, f"{odd} places not finite" if odd else "") if part)
+    words = " · ".join(
+        part for part in (panel.title, means, f"{odd} places not finite" if odd else "") if part
+    )
     return _titled(words, _beside(cells, style, EDGE), style)
 
 
@@ -103,11 +112,15 @@ def _tiles(panel: Tiles, style: Style) -> Image.Image:
         legend = _text(f"grey is zero, white {number(max(map(abs, one)))}", style, 12, faint=True)
     else:
         ends = (-max(map(abs, one)), max(map(abs, one))) if panel.signed else one
-        legend = _colour_bar(ends, panel.signed, panel.unit, style.table_name(panel.signed), min(atlas.height, SIDE), style)
+        legend = _colour_bar(
+            ends, panel.signed, panel.unit, style.table_name(panel.signed), min(atlas.height, SIDE), style
+        )
     if cell >= 34:
         _label_tiles(atlas, panel, list(shown), columns, style)
     part = f"{len(shown)} of {len(panel.values)}" if len(shown) < len(panel.values) else f"{len(shown)}"
-    return _titled(f"{panel.title} · {part} tiles of {height}×{width}", _beside([atlas, legend], style, EDGE), style)
+    return _titled(
+        f"{panel.title} · {part} tiles of {height}×{width}", _beside([atlas, legend], style, EDGE), style
+    )
 
 
 def _label_tiles(atlas: Image.Image, panel: Tiles, shown: list[int], columns: int, style: Style) -> None:
@@ -125,7 +138,9 @@ def _label_tiles(atlas: Image.Image, panel: Tiles, shown: list[int], columns: in
         draw.text((x + 2, y + 1), words, fill=(200, 30, 60) if i in panel.marks else style.ink, font=font(10))
 
 
-def _colour_bar(limits: Limits, signed: bool, unit: str, table: str, height: int, style: Style) -> Image.Image:
+def _colour_bar(
+    limits: Limits, signed: bool, unit: str, table: str, height: int, style: Style
+) -> Image.Image:
     """A vertical bar with numbers at both ends and, for signed values, at zero."""
     bar = np.linspace(LEVELS - 1, 0, max(height, 48)).round().astype(np.uint8)[:, None].repeat(14, 1)
     canvas = Image.new("RGB", (120, len(bar) + (18 if unit else 0)), style.ground)
@@ -145,7 +160,10 @@ def _bars(panel: Bars, style: Style) -> Image.Image:
 def bar_ends(panel: Bars) -> Limits:
     """The ends of the axis: fixed, or zero and whatever lies furthest from it."""
     finite = panel.values[np.isfinite(panel.values)]
-    low, high = panel.limits or (min(0.0, float(finite.min(initial=0))), max(0.0, float(finite.max(initial=0))))
+    low, high = panel.limits or (
+        min(0.0, float(finite.min(initial=0))),
+        max(0.0, float(finite.max(initial=0))),
+    )
     return (low, high) if high > low else (low, low + 1)
 
 
@@ -212,7 +230,9 @@ def _table(panel: Table, style: Style) -> Image.Image:
     for y, row in enumerate(rows):
         x = 0.0
         for text, wide in zip(row, widths, strict=True):
-            draw.text((x, 20 * y + 10), text, fill=style.ink if y else style.faint, font=font(12), anchor="lm")
+            draw.text(
+                (x, 20 * y + 10), text, fill=style.ink if y else style.faint, font=font(12), anchor="lm"
+            )
             x += wide
     draw.line((0, 20, canvas.width, 20), fill=style.faint)
     return canvas
@@ -237,7 +257,9 @@ def _text(words: str, style: Style, size: int, faint: bool = False, wrap: int = 
     canvas = Image.new("RGB", (max(1, wide), round(size * 1.45) * len(lines)), style.ground)
     draw = ImageDraw.Draw(canvas)
     for row, line in enumerate(lines):
-        draw.text((0, round(size * 1.45) * row), line, fill=style.faint if faint else style.ink, font=font(size))
+        draw.text(
+            (0, round(size * 1.45) * row), line, fill=style.faint if faint else style.ink, font=font(size)
+        )
     return canvas
 
 
@@ -253,7 +275,9 @@ def _wrapped(words: str, size: int, width: int) -> list[str]:
 
 
 def _beside(parts: list[Image.Image], style: Style, gap: int) -> Image.Image:
-    canvas = Image.new("RGB", (sum(p.width + gap for p in parts) - gap, max(p.height for p in parts)), style.ground)
+    canvas = Image.new(
+        "RGB", (sum(p.width + gap for p in parts) - gap, max(p.height for p in parts)), style.ground
+    )
     x = 0
     for part in parts:
         canvas.paste(part.convert("RGB"), (x, 0))

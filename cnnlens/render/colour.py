@@ -53,7 +53,9 @@ class Style:
         if not 0 <= self.alpha <= 1:
             raise UsageError(f"alpha is from 0 to 1, not {self.alpha}")
         if self.first < 0 or self.count < 1:
-            raise UsageError(f"tiles are counted from 0 and at least one is drawn, not {self.first} and {self.count}")
+            raise UsageError(
+                f"tiles are counted from 0 and at least one is drawn, not {self.first} and {self.count}"
+            )
 
     def table_name(self, signed: bool) -> str:
         """The name of the colour table for signed or unsigned values."""
@@ -109,7 +111,7 @@ def codes_of(values: Array, limits: Limits | Array, signed: bool) -> Codes:
     with np.errstate(invalid="ignore"):
         shares = np.where(high > low, (values - low) / span * (LEVELS - 1), middle)
     odd = ~np.isfinite(values)
-    codes = np.rint(np.clip(np.where(odd, 0, shares), 0, LEVELS - 1)).astype(np.uint8)
+    codes: Codes = np.rint(np.clip(np.where(odd, 0, shares), 0, LEVELS - 1)).astype(np.uint8)
     codes[odd] = ODD
     return codes
 
@@ -125,7 +127,7 @@ def palette(name: str, gap: tuple[int, int, int]) -> bytes:
 def colours_of(codes: Codes, name: str) -> Codes:
     """Levels → RGB."""
     table = np.frombuffer(palette(name, (0, 0, 0)), np.uint8).reshape(256, 3)
-    return table[codes]
+    return np.asarray(table[codes], np.uint8)
 
 
 def number(value: float) -> str:

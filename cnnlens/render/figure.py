@@ -46,7 +46,9 @@ def draw_axes(panel: Panel, axes: Axes, style: Style) -> None:
         case Heatmap():
             low, high = heatmap_limits(panel)
             colours = ListedColormap(tables()[style.table_name(panel.signed)] / 255)
-            image = axes.imshow(panel.values, cmap=colours, norm=Normalize(low, high), interpolation="nearest")
+            image = axes.imshow(
+                panel.values, cmap=colours, norm=Normalize(low, high), interpolation="nearest"
+            )
             axes.figure.colorbar(image, ax=axes, label=panel.unit)
             axes.set_axis_off()
         case Tiles():
@@ -63,7 +65,9 @@ def draw_axes(panel: Panel, axes: Axes, style: Style) -> None:
         case Table():
             axes.set_axis_off()
             rows = [[cell(c) for c in row] for row in panel.rows]
-            axes.table(cellText=rows or [[""] * len(panel.columns)], colLabels=list(panel.columns), loc="center")
+            axes.table(
+                cellText=rows or [[""] * len(panel.columns)], colLabels=list(panel.columns), loc="center"
+            )
         case Note():
             axes.set_axis_off()
             axes.text(0, 0.5, panel.text, wrap=True, fontsize=9)

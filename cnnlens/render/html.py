@@ -72,7 +72,11 @@ def alt_text(panel: Panel) -> str:
             return f"table {panel.title}, {len(panel.rows)} rows"
         case _:
             finite = panel.values[np.isfinite(panel.values)]
-            ends = f"{number(float(finite.min()))} to {number(float(finite.max()))}" if finite.size else "no finite value"
+            ends = (
+                f"{number(float(finite.min()))} to {number(float(finite.max()))}"
+                if finite.size
+                else "no finite value"
+            )
             shape = "×".join(map(str, panel.values.shape))
             return f"{panel.title or type(panel).__name__}: {shape} values, {ends}"
 
@@ -101,5 +105,7 @@ def _bars(panel: Bars) -> str:
 
 def _table(panel: Table) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in panel.columns)
-    rows = "".join("<tr>" + "".join(f"<td>{escape(cell(c))}</td>" for c in row) + "</tr>" for row in panel.rows)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell(c))}</td>" for c in row) + "</tr>" for row in panel.rows
+    )
     return f"<table><caption>{escape(panel.title)}</caption><tr>{head}</tr>{rows}</table>"

@@ -63,7 +63,9 @@ def draw_tiles(panel: Tiles, style: Style, columns: int | None = None, gap: int 
     height, width = values.shape[1:3]
     columns = columns or columns_of(len(values), height, width)
     if values.ndim == 4:
-        return Image.fromarray(_laid_out(_signed_colours(panel, values), columns, gap, np.asarray(style.ground)))
+        return Image.fromarray(
+            _laid_out(_signed_colours(panel, values), columns, gap, np.asarray(style.ground))
+        )
     limits = tiles_limits(panel)
     own = limits[shown.start : shown.stop] if isinstance(limits, np.ndarray) else limits
     codes = codes_of(values, own, panel.signed)

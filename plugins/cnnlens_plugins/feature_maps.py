@@ -16,8 +16,12 @@ def feature_maps(
     probe: Probe,
     *,
     layer: Annotated[MapsLayer, Field(description="the layer whose maps are shown")] = "first",
-    scale: Annotated[Scale, Field(description="what shares one scale: each map alone, the layer, all layers")] = "layer",
-    order: Annotated[Literal["index", "energy"], Field(description="by number, or the strongest first")] = "index",
+    scale: Annotated[
+        Scale, Field(description="what shares one scale: each map alone, the layer, all layers")
+    ] = "layer",
+    order: Annotated[
+        Literal["index", "energy"], Field(description="by number, or the strongest first")
+    ] = "index",
 ) -> tuple[Tiles, ...] | tuple[Tiles, Note]:
     """A layer's output for this picture, one map a channel, with the raw values.
 

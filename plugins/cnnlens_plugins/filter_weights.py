@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from cnnlens import Array, Bars, Cost, Field, KernelsLayer, Model, Note, Tiles, hookimpl, visualiser
 
+Ranks = npt.NDArray[np.intp]
 Answer = tuple[Tiles | Bars | Note, ...]
 
 
@@ -16,9 +18,13 @@ def filter_weights(
     model: Model,
     *,
     layer: Annotated[KernelsLayer, Field(description="the convolution or dense layer")] = "first",
-    order: Annotated[Literal["index", "norm"], Field(description="by number, or the largest first")] = "index",
+    order: Annotated[
+        Literal["index", "norm"], Field(description="by number, or the largest first")
+    ] = "index",
     filters: Annotated[int, Field(ge=1, le=4096, description="how many filters are drawn")] = 64,
-    slices: Annotated[int, Field(ge=1, le=4096, description="input channels drawn a filter, the largest")] = 8,
+    slices: Annotated[
+        int, Field(ge=1, le=4096, description="input channels drawn a filter, the largest")
+    ] = 8,
 ) -> Answer:
     """The kernels of a layer as pictures, and the norm of each.
 
@@ -38,7 +44,11 @@ def filter_weights(
         return _matrix(kernel.reshape(kernel.shape[-2:]), ranks, layer), bars
     if kernel.shape[2] == 3 and model.input.channels == 3:
         tiles = Tiles(
-            np.moveaxis(kernel, -1, 0)[ranks], [str(i) for i in ranks], signed=True, title=layer, unit="weight"
+            np.moveaxis(kernel, -1, 0)[ranks],
+            [str(i) for i in ranks],
+            signed=True,
+            title=layer,
+            unit="weight",
         )
         return tiles, bars
     return _slices(kernel, ranks, slices, layer), bars
@@ -46,10 +56,12 @@ def filter_weights(
 
 def _norms(kernel: Array, layer: str) -> Bars:
     norms = np.sqrt(np.square(kernel, dtype=np.float64).sum(tuple(range(kernel.ndim - 1))))
-    return Bars(norms, [str(i) for i in range(len(norms))], title=f"{layer}: norm of each filter", unit="L2 norm")
+    return Bars(
+        norms, [str(i) for i in range(len(norms))], title=f"{layer}: norm of each filter", unit="L2 norm"
+    )
 
 
-def _matrix(kernel: Array, ranks: Array, layer: str) -> Tiles:
+def _matrix(kernel: Array, ranks: Ranks, layer: str) -> Tiles:
     rows = kernel.T[ranks]
     inputs = np.sort(np.argsort(-np.abs(rows).max(0), kind="stable")[:1024])
     left = f", the {len(inputs)} largest of {kernel.shape[0]}" if len(inputs) < kernel.shape[0] else ""
@@ -57,7 +69,7 @@ def _matrix(kernel: Array, ranks: Array, layer: str) -> Tiles:
     return Tiles(rows[None, :, inputs], ["filters × inputs"], signed=True, title=title, unit="weight")
 
 
-def _slices(kernel: Array, ranks: Array, slices: int, layer: str) -> Tiles:
+def _slices(kernel: Array, ranks: Ranks, slices: int, layer: str) -> Tiles:
     values, names = [], []
     for i in ranks:
         own = np.moveaxis(kernel[..., i], -1, 0)

@@ -19,8 +19,12 @@ from cnnlens import Array, Cost, Field, Heatmap, MapsLayer, Note, Probe, hookimp
 def grad_cam(
     probe: Probe,
     *,
-    layer: Annotated[MapsLayer, Field(description="the layer whose places are weighed; usually the last with maps")] = "last",
-    positive: Annotated[bool, Field(description="keep only what speaks for the class, as the paper does")] = True,
+    layer: Annotated[
+        MapsLayer, Field(description="the layer whose places are weighed; usually the last with maps")
+    ] = "last",
+    positive: Annotated[
+        bool, Field(description="keep only what speaks for the class, as the paper does")
+    ] = True,
 ) -> Heatmap | tuple[Heatmap, Note]:
     """A layer's maps, each weighted by the mean gradient of the score over it, summed.
 
@@ -40,7 +44,7 @@ def grad_cam(
 
 def weighted_sum(activations: Array, gradients: Array) -> Array:
     """(h, w, c) and the gradients there → (h, w)."""
-    return (activations * gradients.mean((0, 1))).sum(-1)
+    return np.asarray((activations * gradients.mean((0, 1))).sum(-1), np.float32)
 
 
 def _why_empty(cam: Array, layer: str) -> str:

@@ -30,12 +30,18 @@ def occlusion(
     probe: Probe,
     *,
     window: Annotated[
-        float, Field(gt=0, le=4096, description="side of the hidden square: pixels, or below 1 a share of the picture")
+        float,
+        Field(
+            gt=0, le=4096, description="side of the hidden square: pixels, or below 1 a share of the picture"
+        ),
     ] = 0.15,
     stride: Annotated[
-        float, Field(gt=0, le=4096, description="step between squares: pixels, or below 1 a share of the picture")
+        float,
+        Field(gt=0, le=4096, description="step between squares: pixels, or below 1 a share of the picture"),
     ] = 0.075,
-    fill: Annotated[Fill, Field(description="what hides: a colour, the picture's mean, or the picture blurred")] = "mean",
+    fill: Annotated[
+        Fill, Field(description="what hides: a colour, the picture's mean, or the picture blurred")
+    ] = "mean",
     of: Annotated[Literal["score", "probability"], Field(description="whose fall is measured")] = "score",
 ) -> tuple[Heatmap, Picture]:
     """Hide each square in turn; where the score falls furthest, the network looked.

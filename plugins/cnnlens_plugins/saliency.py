@@ -46,8 +46,8 @@ def join_channels(gradient: Array, signed: bool, join: str) -> Array:
     values = gradient if signed else np.abs(gradient)
     if join == "max":
         largest = np.abs(values).argmax(-1, keepdims=True)
-        return np.take_along_axis(values, largest, -1)[..., 0]
-    return values.mean(-1) if join == "mean" else values.sum(-1)
+        values = np.take_along_axis(values, largest, -1)
+    return np.asarray(values.mean(-1) if join == "mean" else values.sum(-1), np.float32)
 
 
 @hookimpl

@@ -1,0 +1,161 @@
+"""What a Keras layer or operation is: its kind, its hyper-parameters, its arrays, where its channels are."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..arrays import Array
+from ..model import Layer
+from ._engines import array
+from ._keras_taps import Graph, Key, Step
+
+#: Names of Keras's own classes, a user's subclass included → what they are.
+_KINDS = tuple(
+    (re.compile(names), kind)
+    for names, kind in (
+        (r"(Separable|Depthwise)?Conv(\dD)?(Transpose)?", "convolution"),
+        (r"Dense|EinsumDense", "dense"),
+        (r"\w*Pool(ing\dD)?|Mean|Max", "pooling"),
+        (r"\w*Norm(alization)?|Rescaling|Normalize", "normalisation"),
+        (r"Activation|\w*R?ELU6?|\w*Relu6?|\w*[sS]igmoid|\w*Softmax|\w*S[ie]lu|[EC]lu|Gelu|\w*Tanh|Softplus|Mish"
+         r"|HardSwish|Clip|Swish", "activation"),
+        (r"Add|Subtract|Average", "add"),
+        (r"Multiply|Divide|TrueDivide", "multiply"),
+        (r"Concatenate|Stack", "concat"),
+        (r"\w*Dropout(\dD)?|GaussianNoise", "dropout"),
+        (r"Reshape|Flatten|Permute|Transpose|Squeeze|ExpandDims|RepeatVector|Ravel", "reshape"),
+        (r"UpSampling\dD|Resizing|Resize|DepthToSpace", "resize"),
+        (r"\w*Attention", "attention"),
+        (r"Model", "block"),
+    )
+)  # fmt: skip
+_HYPER = {"kernel_size": "kernel", "pool_size": "kernel", "strides": "stride", "padding": "padding",
+          "dilation_rate": "dilation", "groups": "groups"}  # fmt: skip
+_NAMES = {"gamma": "scale", "beta": "bias", "moving_mean": "mean", "moving_variance": "variance"}
+
+
+def described(graph: Graph, seen: Mapping[str, Any], axes: Mapping[str, int]) -> tuple[Layer, ...]:
+    """The layers of a graph in call order, by what one pass showed; `axes` says where outputs have channels."""
+    found = []
+    for name in graph.names:
+        operation, out = graph.by_name[name].operation, seen.get(name)
+        makers = (graph.maker(key) for key in graph.sources[name])
+        inputs = tuple(dict.fromkeys(maker.name for maker in makers if maker))
+        shape = channels_last(tuple(out.shape[1:]), axes[name] - 1) if _is_of_a_picture(out) else ()
+        kind, title = kind_of(operation), type(operation).__name__
+        found.append(Layer(name, kind, title, shape, _parameters(operation), hyper_of(operation), inputs))
+    return tuple(found)
+
+
+def direct(model: Any) -> tuple[Layer, ...]:
+    """The layers that a model without a graph holds itself; nothing is known of their order or outputs."""
+    return tuple(
+        Layer(part.name, kind_of(part), type(part).__name__, (), _parameters(part), hyper_of(part))
+        for part in model.layers
+    )
+
+
+def channel_axes(graph: Graph, seen: Mapping[str, Any], axis: int) -> dict[str, int]:
+    """Where each layer's output has its channels, 1 or -1, if `axis` is where the input has them."""
+    known: dict[Key, int] = {graph.input: axis}
+    for step in graph.steps:
+        before = next((known[key] for key in step.reads if key in known), -1)
+        for place, key in enumerate(step.writes):
+            known[key] = _axis_after(step, before) if step.is_call else known.get(step.reads[place], -1)
+    axes = {}
+    for name, out in seen.items():
+        place = known[graph.by_name[name].writes[0]] if name != "input" else axis
+        axes[name] = place if 0 < place < len(out.shape) - 1 else -1
+    return axes
+
+
+def channels_last(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """A shape whose channels are at `axis`, with them put last; a negative axis has them there."""
+    return tuple(int(n) for n in (shape if axis < 0 else (*shape[:axis], *shape[axis + 1 :], shape[axis])))
+
+
+def kind_of(operation: Any) -> str:
+    """The kind of a layer or operation, by the nearest of Keras's own classes that it is made from."""
+    for cls in type(operation).__mro__:
+        if cls.__module__.startswith("keras."):
+            for names, kind in _KINDS:
+                if names.fullmatch(cls.__name__):
+                    return kind
+    return "other"
+
+
+def hyper_of(operation: Any) -> dict[str, Any]:
+    """Kernel, stride, padding, dilation and groups, as far as an operation has them."""
+    hyper: dict[str, Any] = {}
+    for native, ours in _HYPER.items():
+        value = getattr(operation, native, None)
+        if isinstance(value, int) and ours != "groups":
+            value = (value, value)
+        if isinstance(value, (int, str)) or (isinstance(value, tuple) and all(isinstance(v, int) for v in value)):
+            hyper[ours] = value
+    if _is(operation, "BaseDepthwiseConv"):
+        hyper["groups"] = int(operation.kernel.shape[-2])
+    return hyper
+
+
+def weights_of(operation: Any) -> dict[str, Array]:
+    """A layer's own arrays: `kernel` (kh, kw, in, out) or (in, out), `bias`, `scale`, …; others by their names."""
+    if not isinstance(operation, keras.layers.Layer):
+        return {}
+    plain = getattr(operation, "quantization_mode", None) is None
+    if plain and _is(operation, "BaseConv", "BaseDepthwiseConv", "BaseConvTranspose", "Dense"):
+        bias = {"bias": array(operation.bias)} if operation.bias is not None else {}
+        return {"kernel": _kernel(operation), **bias}
+    renamed = _NAMES if kind_of(operation) == "normalisation" else {}
+    return {renamed.get(name, name): array(variable) for name, variable in _named(operation.weights).items()}
+
+
+def _is_of_a_picture(out: Any) -> bool:
+    """Whether an output of one picture is one array of that picture, and one that has gradients."""
+    if out is None or len(out.shape) < 2 or out.shape[0] != 1:
+        return False
+    return bool(keras.backend.is_float_dtype(keras.backend.standardize_dtype(out.dtype)))
+
+
+def _axis_after(step: Step, before: int) -> int:
+    """Where an operation puts the channels of what has them at `before`."""
+    operation, ranks = step.operation, {len(t.shape) for t in step.node.input_tensors}
+    form, rank = getattr(operation, "data_format", None), len(step.into[0].shape)
+    if form in ("channels_first", "channels_last"):
+        return 1 if form == "channels_first" and rank > 2 else -1
+    order = getattr(operation, "dims", None) or getattr(operation, "axes", None)
+    if kind_of(operation) == "reshape" and isinstance(order, (tuple, list)) and before > 0:
+        absolute = (0, *order) if hasattr(operation, "dims") else tuple(order)
+        return absolute.index(before) if before in absolute else -1
+    return before if ranks == {rank} and kind_of(operation) != "reshape" else -1
+
+
+def _parameters(operation: Any) -> int:
+    return sum(int(np.prod(v.shape)) for v in getattr(operation, "weights", ()))
+
+
+def _kernel(layer: Any) -> Array:
+    """A kernel as (kh, kw, in, out) or (in, out); in is the input channels of one group."""
+    kernel = array(layer.kernel)
+    if _is(layer, "BaseConvTranspose"):
+        return np.ascontiguousarray(np.swapaxes(kernel, -1, -2))
+    if _is(layer, "BaseDepthwiseConv"):
+        return kernel.reshape(*kernel.shape[:-2], 1, -1)
+    return kernel
+
+
+def _named(variables: list[Any]) -> dict[str, Any]:
+    """Variables by their names, or by their paths within the layer where names are not enough."""
+    counts = Counter(v.name for v in variables)
+    return {v.name if counts[v.name] == 1 else v.path.partition("/")[2] or v.path: v for v in variables}
+
+
+def _is(operation: Any, *names: str) -> bool:
+    """Whether an operation is made from one of Keras's classes of these names, which are not public."""
+    return any(cls.__name__ in names and cls.__module__.startswith("keras.") for cls in type(operation).__mro__)
