@@ -212,7 +212,7 @@ def _names(results: Sequence[Result]) -> list[str]:
             facts["visualiser"],
             facts.get("target_name"),
         ]
-        name = "-".join(re.sub(r"[^\w.]+", "_", str(part)) for part in parts if part)
+        name = "-".join(re.sub(r"[^\w.-]+", "_", str(part)) for part in parts if part)
         seen[name] = seen.get(name, 0) + 1
         names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
     return names

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import keras
+import keras  # type: ignore[import-untyped]
 import numpy as np
 
 from ..arrays import Array
@@ -43,7 +43,7 @@ def _torch(function: Function, leaves: Sequence[Any]) -> tuple[Sequence[Any], Pu
 
 
 def _tensorflow(function: Function, leaves: Sequence[Any]) -> tuple[Sequence[Any], Pull]:
-    import tensorflow as tf
+    import tensorflow as tf  # type: ignore[import-untyped]
 
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(leaves)
@@ -93,9 +93,11 @@ def _torch_state(model: Any) -> Iterator[None]:
     import torch
 
     constants = [(v, v.value.detach()) for v in model.variables if v.value.requires_grad]
-    wrapped = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.TorchModuleWrapper)]
+    wrapper = keras.layers.TorchModuleWrapper
+    wrapped = [layer for layer in model._flatten_layers() if isinstance(layer, wrapper)]
     flags = [(part, part.training) for layer in wrapped for part in layer.modules()]
-    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = [torch.cuda.current_device()] if used else []
     with torch.random.fork_rng(devices), keras.StatelessScope(constants, initialize_variables=False):
         try:
             yield

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import keras
+import keras  # type: ignore[import-untyped]
 import numpy as np
+
+from ..errors import Unmet
 
 _ENDS = {"softmax": "softmax", "logsoftmax": "softmax", "sigmoid": "sigmoid"}
 
@@ -40,7 +42,7 @@ class Head:
         return self.operation.activation(scores)
 
     def twin(self) -> Any:
-        """A fused layer without its activation, over the very same variables; the layer itself is not touched.
+        """A fused layer without its activation, over the very same variables; the layer is not touched.
 
         Made anew for each call: it costs microseconds, and is never older than the layer.
         """
@@ -82,7 +84,12 @@ def pick_output(output: Any) -> Any | None:
     return output if hasattr(output, "shape") else None
 
 
+def no_scores(name: str, output: Any) -> Unmet:
+    """The error for a model whose output holds no scores."""
+    return Unmet(f"{name} returns a {type(output).__name__}: no tensor of scores was found in it")
+
+
 def close(first: Any, second: Any) -> bool:
     """Whether two tensors are the same numbers up to rounding."""
-    arrays = [np.asarray(keras.ops.convert_to_numpy(t), np.float32) for t in (first, second)]
-    return arrays[0].shape == arrays[1].shape and bool(np.allclose(*arrays, rtol=1e-3, atol=1e-5, equal_nan=True))
+    one, other = (np.asarray(keras.ops.convert_to_numpy(t), np.float32) for t in (first, second))
+    return one.shape == other.shape and np.allclose(one, other, rtol=1e-3, atol=1e-5, equal_nan=True)

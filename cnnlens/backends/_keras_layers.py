@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-import keras
+import keras  # type: ignore[import-untyped]
 import numpy as np
 
 from ..arrays import Array
@@ -15,24 +15,24 @@ from ..model import Layer
 from ._engines import array
 from ._keras_taps import Graph, Key, Step
 
-#: Names of Keras's own classes, a user's subclass included → what they are.
+#: Names of Keras's own classes, which a user's subclass has among its ancestors → what they are.
 _KINDS = tuple(
-    (re.compile(names), kind)
+    (re.compile(names, re.IGNORECASE), kind)
     for names, kind in (
-        (r"(Separable|Depthwise)?Conv(\dD)?(Transpose)?", "convolution"),
-        (r"Dense|EinsumDense", "dense"),
-        (r"\w*Pool(ing\dD)?|Mean|Max", "pooling"),
-        (r"\w*Norm(alization)?|Rescaling|Normalize", "normalisation"),
-        (r"Activation|\w*R?ELU6?|\w*Relu6?|\w*[sS]igmoid|\w*Softmax|\w*S[ie]lu|[EC]lu|Gelu|\w*Tanh|Softplus|Mish"
-         r"|HardSwish|Clip|Swish", "activation"),
-        (r"Add|Subtract|Average", "add"),
-        (r"Multiply|Divide|TrueDivide", "multiply"),
-        (r"Concatenate|Stack", "concat"),
-        (r"\w*Dropout(\dD)?|GaussianNoise", "dropout"),
-        (r"Reshape|Flatten|Permute|Transpose|Squeeze|ExpandDims|RepeatVector|Ravel", "reshape"),
-        (r"UpSampling\dD|Resizing|Resize|DepthToSpace", "resize"),
-        (r"\w*Attention", "attention"),
-        (r"Model", "block"),
+        (r"(separable|depthwise)?conv(\dd)?(transpose)?", "convolution"),
+        (r"dense|einsumdense", "dense"),
+        (r"\w*pool(ing\dd)?|mean|max", "pooling"),
+        (r"\w*norm(alization)?|rescaling|normalize", "normalisation"),
+        (r"activation|\w*(relu6?|elu|silu|sigmoid|softmax|softmin|tanh|shrink|sparsemax)|softplus|softsign|glu|clip",
+         "activation"),
+        (r"add|subtract|average", "add"),
+        (r"multiply|divide|truedivide", "multiply"),
+        (r"concatenate|stack", "concat"),
+        (r"\w*dropout(\dd)?|gaussiannoise", "dropout"),
+        (r"reshape|flatten|permute|transpose|squeeze|expanddims|repeatvector|ravel", "reshape"),
+        (r"upsampling\dd|resizing|resize", "resize"),
+        (r"\w*attention", "attention"),
+        (r"model", "block"),
     )
 )  # fmt: skip
 _HYPER = {"kernel_size": "kernel", "pool_size": "kernel", "strides": "stride", "padding": "padding",
@@ -41,13 +41,14 @@ _NAMES = {"gamma": "scale", "beta": "bias", "moving_mean": "mean", "moving_varia
 
 
 def described(graph: Graph, seen: Mapping[str, Any], axes: Mapping[str, int]) -> tuple[Layer, ...]:
-    """The layers of a graph in call order, by what one pass showed; `axes` says where outputs have channels."""
+    """The layers of a graph in call order, by what one pass showed; `axes`: where outputs have channels."""
     found = []
     for name in graph.names:
-        operation, out = graph.by_name[name].operation, seen.get(name)
+        operation: Any = graph.by_name[name].operation
+        out: Any = seen.get(name)
         makers = (graph.maker(key) for key in graph.sources[name])
         inputs = tuple(dict.fromkeys(maker.name for maker in makers if maker))
-        shape = channels_last(tuple(out.shape[1:]), axes[name] - 1) if _is_of_a_picture(out) else ()
+        shape = channels_last(tuple(out.shape[1:]), axes[name] - 1) if is_of_a_picture(out) else ()
         kind, title = kind_of(operation), type(operation).__name__
         found.append(Layer(name, kind, title, shape, _parameters(operation), hyper_of(operation), inputs))
     return tuple(found)
@@ -97,7 +98,8 @@ def hyper_of(operation: Any) -> dict[str, Any]:
         value = getattr(operation, native, None)
         if isinstance(value, int) and ours != "groups":
             value = (value, value)
-        if isinstance(value, (int, str)) or (isinstance(value, tuple) and all(isinstance(v, int) for v in value)):
+        whole = isinstance(value, tuple) and all(isinstance(v, int) for v in value)
+        if whole or isinstance(value, (int, str)):
             hyper[ours] = value
     if _is(operation, "BaseDepthwiseConv"):
         hyper["groups"] = int(operation.kernel.shape[-2])
@@ -105,7 +107,7 @@ def hyper_of(operation: Any) -> dict[str, Any]:
 
 
 def weights_of(operation: Any) -> dict[str, Array]:
-    """A layer's own arrays: `kernel` (kh, kw, in, out) or (in, out), `bias`, `scale`, …; others by their names."""
+    """A layer's own arrays: `kernel` (kh, kw, in, out) or (in, out), `bias`, …; others by their names."""
     if not isinstance(operation, keras.layers.Layer):
         return {}
     plain = getattr(operation, "quantization_mode", None) is None
@@ -116,7 +118,7 @@ def weights_of(operation: Any) -> dict[str, Array]:
     return {renamed.get(name, name): array(variable) for name, variable in _named(operation.weights).items()}
 
 
-def _is_of_a_picture(out: Any) -> bool:
+def is_of_a_picture(out: Any) -> bool:
     """Whether an output of one picture is one array of that picture, and one that has gradients."""
     if out is None or len(out.shape) < 2 or out.shape[0] != 1:
         return False
@@ -158,4 +160,5 @@ def _named(variables: list[Any]) -> dict[str, Any]:
 
 def _is(operation: Any, *names: str) -> bool:
     """Whether an operation is made from one of Keras's classes of these names, which are not public."""
-    return any(cls.__name__ in names and cls.__module__.startswith("keras.") for cls in type(operation).__mro__)
+    own = (cls for cls in type(operation).__mro__ if cls.__module__.startswith("keras."))
+    return any(cls.__name__ in names for cls in own)

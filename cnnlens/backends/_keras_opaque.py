@@ -1,25 +1,43 @@
-"""A Keras model whose own call() decides what runs: there is no graph to read, it is fed and read as a whole."""
+"""A Keras model whose own call() decides what runs: it is fed and read as a whole."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-import keras
+import keras  # type: ignore[import-untyped]
 
 from ..errors import Unmet
-from ._keras_heads import Head, close, pick_output
+from ._keras_heads import Head, close, no_scores, pick_output
 from ._keras_taps import Taps
 
 
 class Opaque:
     """A subclassed model: scores and input gradients, nothing of its inside."""
 
+    names = ()
+    last = None
+
     def __init__(self, model: Any) -> None:
         self.model = model
         self.head: Head | None = None
+        reason = (
+            "its own call() decides what runs, so Keras has no graph of it; "
+            "build it with the functional API, keras.Model(inputs, outputs), to see inside"
+        )
+        self.cannot = {"activations": reason, "replace": reason}
 
-    def find_head(self, fed: Any) -> None:
-        """Find a part whose softmax or sigmoid is the model's very output, by one more pass over `fed` each."""
+    @property
+    def operations(self) -> list[Any]:
+        """The layers that it holds itself, in the order in which they were made."""
+        return list(self.model.layers)
+
+    def operation(self, name: str) -> Any:
+        """The layer of that name."""
+        return self.model.get_layer(name)
+
+    def find_head(self, fed: Any, seen: Mapping[str, Any]) -> None:
+        """Find a part whose softmax or sigmoid is the model's very output; a pass over `fed` for each."""
         output = self._called(fed)
         for part in self.model._flatten_layers(include_self=False):
             head = Head.of(part.name, part)
@@ -39,12 +57,12 @@ class Opaque:
         with self.head.listened() as heard:
             self._called(fed)
         if not heard:
-            raise Unmet(f"{self.model.name} did not call {self.head.name!r} for this picture: its path depends on its input")
+            raise Unmet(f"{self.model.name} did not call {self.head.name!r}: its path depends on its input")
         return heard[-1]
 
     def _called(self, fed: Any) -> Any:
         output = self.model(fed, training=False)
         scores = pick_output(output)
         if scores is None or not keras.ops.is_tensor(scores):
-            raise Unmet(f"{self.model.name} returns a {type(output).__name__}: no tensor of scores was found in it")
+            raise no_scores(self.model.name, output)
         return scores

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-import keras
+import keras  # type: ignore[import-untyped]
 
-from ..errors import Unmet
-from ._keras_heads import Head, close, pick_output
+from ._keras_heads import Head, close, no_scores, pick_output
 
 #: A tensor of the graph: which call of a nested model it belongs to, and its symbolic tensor's id.
 Key = tuple[int, int]
@@ -51,7 +50,7 @@ class Step:
 
 @dataclass
 class Taps:
-    """What one pass reads (`watch`), puts in place (`replace`) and adds (`leaves`), by layer; `seen` is filled."""
+    """What one pass reads, puts in place and adds, by layer; `seen` is filled with what was read."""
 
     watch: Collection[str] = ()
     replace: Mapping[str, Any] = field(default_factory=dict)
@@ -70,6 +69,8 @@ class Taps:
 class Graph:
     """The calls of a functional model in order; `names` has them as layers, a nested model before its own."""
 
+    cannot: ClassVar[dict[str, str]] = {}
+
     def __init__(self, graph: Any) -> None:
         self.steps: list[Step] = []
         self.names: list[str] = []
@@ -82,8 +83,25 @@ class Graph:
         self._makers = {key: step for step in self.steps for key in step.writes}
         output = pick_output(graph.output)
         if output is None:
-            raise Unmet(f"{graph.name} returns a {type(graph.output).__name__}: no tensor of scores was found in it")
-        self.input, self.output = (0, id(graph.inputs[0])), (0, id(output))
+            raise no_scores(graph.name, graph.output)
+        self.symbol = graph.inputs[0]
+        self.input, self.output = (0, id(self.symbol)), (0, id(output))
+
+    @property
+    def operations(self) -> list[Any]:
+        """What is called, in order."""
+        return [step.operation for step in self.steps if step.is_call]
+
+    @property
+    def last(self) -> str | None:
+        """The layer that makes the output."""
+        maker = self.maker(self.output)
+        return maker.name if maker else None
+
+    def operation(self, name: str) -> Any | None:
+        """The layer or operation of that name; None for a nested model, whose layers have its arrays."""
+        step = self.by_name[name]
+        return step.operation if step.is_call else None
 
     def maker(self, key: Key) -> Step | None:
         """The call that makes a tensor, looked up inside nested models; None for the input."""
@@ -112,7 +130,7 @@ class Graph:
         goals.add(self.output)
         steps = self._needed(goals, taps.replace)
         readers = Counter(key for step in steps for key in step.reads)
-        values = {self.input: taps.at("input", fed)}
+        values = {self.input: _cast(taps.at("input", fed), self.symbol)}
         scores = None
         for step in steps:
             given = tuple(values.get(key) for key in step.reads)
@@ -210,4 +228,3 @@ def _fed_to(inner: Any, node: Any) -> list[Any] | None:
 def _cast(value: Any, symbol: Any) -> Any:
     """A tensor in the dtype that a model declares; whole numbers stay fractions, which have gradients."""
     return keras.ops.cast(value, symbol.dtype) if keras.backend.is_float_dtype(symbol.dtype) else value
-

@@ -7,27 +7,25 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
+import keras  # type: ignore[import-untyped]
 import numpy as np
 
 from ..arrays import Array
-from ..errors import BadInput, Unmet
+from ..errors import BadInput, CnnlensError, Unmet
 from ..model import Layer, Model, Pass
-from ..preprocess import InputSpec, read_preprocess
-from ._engines import NAMES, array, device_of, differentiate, unchanged
-from ._keras_layers import channel_axes, described, direct, kind_of, weights_of
+from ..preprocess import InputSpec
+from ._engines import NAMES, Pull, array, device_of, differentiate, unchanged
+from ._keras_input import SIDE, channel_axis, input_shape, read_input
+from ._keras_layers import channel_axes, described, direct, weights_of
 from ._keras_opaque import Opaque
 from ._keras_taps import Graph, Taps, graph_of
-
-_SIDE = 224  #: Where a model takes any size and nobody says one.
-_COLOURS = (1, 3, 4)
 
 
 class KerasModel(Model):
     """Any Keras 3 model that takes one batch of pictures: functional, sequential, nested, or subclassed.
 
     Its layers are found by one pass over a grey picture. A subclassed model gives scores and input
-    gradients; it has no graph, so nothing inside it can be read.
+    gradients; Keras has no graph of it, so nothing inside it can be read.
     """
 
     def __init__(
@@ -41,14 +39,15 @@ class KerasModel(Model):
     ) -> None:
         engine = keras.config.backend()
         if engine not in NAMES:
-            raise Unmet(f"Keras runs on {engine} here; cnnlens knows it on {', '.join(NAMES)} (set KERAS_BACKEND)")
-        self.native = native
-        graph = graph_of(native)
-        self._given = _given_shape(native, graph)
-        self._axis = _channel_axis(self._given, graph)
+            raise Unmet(f"Keras runs on {engine}; cnnlens knows it on {', '.join(NAMES)}: set KERAS_BACKEND")
+        self.native, graph = native, graph_of(native)
+        shape = input_shape(native, graph)
         self._body: Graph | Opaque = Opaque(native) if graph is None else Graph(graph)
-        spec = self._read_input(preprocess)
-        self._axes: dict[str, int] = {"input": self._axis}
+        axis = channel_axis(shape, self._body.operations)
+        self._has_channels = len(shape) == 3
+        self._axes: dict[str, int] = {"input": axis}
+        spec = read_input(native.name, preprocess, shape, axis, self._body.operations)
+        spec = _sized(spec, native.name, graph)
         self._layers, scores = self._survey(spec)
         head = self._body.head
         single = scores.ndim == 2 and scores.shape[1] == 1
@@ -59,6 +58,119 @@ class KerasModel(Model):
             classes=classes,
             activation=head.kind if head else ("sigmoid" if single else "softmax"),
             device=device_of(native),
-            cannot={} if graph else dict.fromkeys(("activations", "replace"), _NO_GRAPH.format(native.name)),
+            cannot=self._body.cannot,
+            native=native,
             facts=facts,
         )
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Layers and operations in call order; a nested model stands before what it holds."""
+        return self._layers
+
+    def weights(self, layer: str) -> dict[str, Array]:
+        """A layer's own arrays: `kernel`, `bias`, `scale`, `mean`, `variance`; others by their names."""
+        self.layer(layer)
+        return weights_of(self._body.operation(layer))
+
+    def forward(
+        self, fed: Array, watch: Sequence[str], replace: Mapping[str, Array], differentiable: bool
+    ) -> Pass:
+        """One pass; with `differentiable`, the graph begins at the lowest of `watch`."""
+        inner = [name for name in watch if name != "input"]
+        added = list(watch) if differentiable else []
+        x = keras.ops.convert_to_tensor(self._laid(fed, "input"))
+        placed = {name: keras.ops.convert_to_tensor(self._laid(a, name)) for name, a in replace.items()}
+
+        def function(leaves: Sequence[Any]) -> list[Any]:
+            taps = Taps(inner, placed, dict(zip(added, leaves, strict=True)))
+            scores = self._body.run(x, taps)
+            return [scores, *(taps.seen[name] for name in inner)]
+
+        zeros = [self._laid(np.zeros((len(fed), *self._shape(name)), np.float32), name) for name in added]
+        with unchanged(self.native):
+            (scores, *outs), pull = differentiate(function, zeros)
+        activations = {name: self._restored(array(out), name) for name, out in zip(inner, outs, strict=True)}
+        return Pass(self._scores(scores), activations, self._puller(pull, inner, added, len(fed)))
+
+    def _puller(self, pull: Pull, inner: Sequence[str], added: Sequence[str], count: int) -> Any:
+        """The function that pulls cotangents back to what was added at each layer: nothing, so far."""
+
+        def pulled(cotangents: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+            asked = [self._laid(cotangents[name], name) if name in cotangents else None for name in inner]
+            found = dict(zip(added, pull([cotangents.get("scores"), *asked]), strict=True))
+            return {name: self._gradient(name, found[name], count) for name in names}
+
+        return pulled
+
+    def _survey(self, spec: InputSpec) -> tuple[tuple[Layer, ...], Array]:
+        """The layers, and the scores of a grey picture; the head is found on the way."""
+        grey = np.full((1, spec.height, spec.width, spec.channels), 0.5, np.float32)
+        x = keras.ops.convert_to_tensor(self._laid(spec.encode(grey), "input"))
+        taps = Taps(self._body.names)
+
+        def function(_: Sequence[Any]) -> list[Any]:
+            scores = self._body.run(x, taps)
+            self._body.find_head(x, taps.seen)
+            return [scores]
+
+        try:
+            with unchanged(self.native):
+                (scores,), _ = differentiate(function, ())
+        except CnnlensError:
+            raise
+        except Exception as error:  # each engine has errors of its own
+            raise BadInput(
+                f"{self.native.name} cannot run a picture of {spec.height} by {spec.width} with {spec.channels} channel(s) "
+                f"({_reason(error)}); say what it reads: preprocess={{'size': …, 'channels': …}}"
+            ) from error
+        if isinstance(self._body, Opaque):
+            return direct(self.native), array(scores)
+        self._axes.update(channel_axes(self._body, taps.seen, self._axes["input"]))
+        return described(self._body, taps.seen, self._axes), array(scores)
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        if name == "input":
+            return self.input.height, self.input.width, self.input.channels
+        return self.layer(name).shape
+
+    def _laid(self, values: Array, name: str) -> Array:
+        """Channels last → as the model has them."""
+        if name == "input" and not self._has_channels:
+            return values[..., 0]
+        axis = self._axes[name]
+        return values if axis < 0 else np.ascontiguousarray(np.moveaxis(values, -1, axis))
+
+    def _restored(self, values: Array, name: str) -> Array:
+        """As the model has them → channels last."""
+        if name == "input" and not self._has_channels:
+            return values[..., None]
+        axis = self._axes[name]
+        return values if axis < 0 else np.ascontiguousarray(np.moveaxis(values, axis, -1))
+
+    def _scores(self, scores: Any) -> Array:
+        """Scores as they are, (n, classes); an output with places, channels last."""
+        values, maker = array(scores), self._body.last
+        return values if values.ndim < 3 or maker is None else self._restored(values, maker)
+
+    def _gradient(self, name: str, gradient: Array | None, count: int) -> Array:
+        """A gradient, channels last; zero where the target does not hang on the layer."""
+        if gradient is None:
+            return np.zeros((count, *self._shape(name)), np.float32)
+        return self._restored(gradient, name)
+
+
+def _sized(spec: InputSpec, name: str, graph: Any | None) -> InputSpec:
+    """The specification with a size, where neither the model nor the user said one."""
+    if (spec.height, spec.width) != (1, 1):
+        return spec
+    if graph is None:
+        raise BadInput(f"{name} does not say what size it reads: give preprocess={{'size': …}}")
+    return dataclasses.replace(spec, height=SIDE, width=SIDE)
+
+
+def _reason(error: Exception) -> str:
+    """What an engine says went wrong, without Keras's frame around it."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines()
+    telling = (line.strip() for line in lines if not line.startswith("Exception encountered"))
+    return next(filter(None, telling), type(error).__name__)

@@ -1,0 +1,104 @@
+"""create_app: the Flask application around a desk, and how its errors are told."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import numpy as np
+from flask import Flask, Response, current_app, request
+from flask.json.provider import DefaultJSONProvider
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from ..errors import CannotOpen, CnnlensError, PluginFailed, Unmet, UsageError
+from ..images import MAX_BYTES
+from .desk import Busy, Desk, Gone, NotThere, error_of
+from .security import Guard
+
+log = logging.getLogger("cnnlens.viewer")
+
+#: The status of an error, the narrower types first.
+STATUS: tuple[tuple[type[CnnlensError], int], ...] = (
+    (NotThere, 404), (Busy, 429), (Gone, 409), (Unmet, 422), (CannotOpen, 422), (UsageError, 400), (PluginFailed, 500),
+)  # fmt: skip
+
+
+def create_app(desk: Desk, *, hosts: Iterable[str] = ()) -> Flask:
+    """The viewer over a desk. `hosts` are names it answers to, besides those of this machine."""
+    from . import api, pages, results
+
+    app = Flask("cnnlens.viewer")
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BYTES, MAX_FORM_PARTS=24, MAX_FORM_MEMORY_SIZE=256 * 2**10)
+    app.json = _Json(app)
+    app.extensions["cnnlens_desk"] = desk
+    app.register_blueprint(api.routes)
+    app.register_blueprint(results.routes)
+    app.register_blueprint(pages.routes)
+    app.register_error_handler(CnnlensError, _own_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unforeseen)
+    app.after_request(_cache)
+    app.wsgi_app = Guard(app.wsgi_app, hosts)  # type: ignore[method-assign]
+    return app
+
+
+def desk() -> Desk:
+    """The desk of the application that answers."""
+    return cast(Desk, current_app.extensions["cnnlens_desk"])
+
+
+def plain(value: Any) -> Any:
+    """Values as JSON has them: NumPy's own numbers made plain, and null for what is not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, (str, int, bool, type(None))) else str(value)
+
+
+class _Json(DefaultJSONProvider):
+    ensure_ascii = False
+    sort_keys = False
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        return super().dumps(plain(obj), allow_nan=False, **kwargs)
+
+
+def _own_error(error: CnnlensError) -> ResponseReturnValue:
+    status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
+    headers = {"Retry-After": "1"} if status == 429 else {}
+    return {"error": error_of(error)}, status, headers
+
+
+def _http_error(error: HTTPException) -> ResponseReturnValue:
+    words = {
+        404: ("NotFound", "there is nothing at this address"),
+        405: ("MethodNotAllowed", f"{request.method} is not served at this address"),
+        413: ("TooLarge", f"a request may have {MAX_BYTES // 2**20} MiB and two dozen parts: send less at once"),
+        415: ("UnsupportedMediaType", "send JSON, as Content-Type: application/json"),
+    }
+    status = error.code or 500
+    kind, message = words.get(status, (type(error).__name__, error.description or "bad request"))
+    headers = [(k, v) for k, v in error.get_headers() if k.lower() in ("allow", "location")]
+    if status < 400:
+        return error.get_response()
+    return {"error": {"type": kind, "message": message}}, status, headers
+
+
+def _unforeseen(error: Exception) -> ResponseReturnValue:
+    log.exception("%s %s failed", request.method, request.path)
+    return {"error": error_of(error)}, 500
+
+
+def _cache(response: Response) -> Response:
+    """Nothing is kept by the browser unless the route said so."""
+    if "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-cache"
+    return response

@@ -1,0 +1,160 @@
+"""The API, described in OpenAPI 3.1. A test holds this table to the routes, and the routes to this table."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Any
+
+from .desk import Request
+
+_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+_N = {"name": "n", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
+_PNG = {"image/png": {"schema": {"type": "string", "format": "binary"}}}
+_STYLE = [
+    ("theme", {"enum": ["light", "dark"]}, "the ground, and the diverging colours that go with it"),
+    ("colours", {"type": "string"}, "colour map of unsigned values, viridis by default"),
+    ("signed_colours", {"type": "string"}, "colour map of signed values"),
+]
+_SOME = [
+    ("first", {"type": "integer", "minimum": 0}, "the first tile that is drawn"),
+    ("count", {"type": "integer", "minimum": 1, "maximum": 4096}, "how many tiles; 64 by default"),
+]
+_WAIT = [("wait", {"type": "number", "maximum": 2}, "seconds to wait for the job's end before answering")]
+_FILES = {
+    "type": "object", "required": ["image"],
+    "properties": {"image": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+}  # fmt: skip
+_LOOK = {
+    "type": "object", "required": ["visualiser"],
+    "properties": {
+        **_FILES["properties"],  # type: ignore[dict-item]
+        "visualiser": {"type": "array", "items": {"type": "string"}},
+        "target": {"type": "array", "items": {"type": "string"}, "default": ["top1"]},
+        "settings": {"type": "string", "description": "a JSON object, for each visualiser named"},
+        "as": {"enum": ["json", "png"], "default": "json", "description": "all results, or the first's picture"},
+    },
+}  # fmt: skip
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "cnnlens",
+            "version": metadata.version("cnnlens"),
+            "description": "What a convolutional network saw. Addresses are relative to /api/v1. Writes are "
+            "accepted from this server's own page and from programs that are no browser.",
+        },
+        "servers": [{"url": "."}],
+        "paths": _paths(),
+        "components": {"schemas": _schemas()},
+    }
+
+
+def _paths() -> dict[str, Any]:
+    job = _json("Job")
+    return {
+        "/state": {"get": _op("The model, versions, plugins and pictures", 200)},
+        "/openapi.json": {"get": _op("This document", 200)},
+        "/layers": {"get": _op("The layers in call order", 200)},
+        "/visualisers": {"get": _op("Every visualiser, and whether it can read this model", 200)},
+        "/visualisers/{name}": {"get": _op(
+            "One visualiser; settings in the query are checked and their cost told. Nothing runs", 200, fails=(400, 404),
+            parameters=[{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
+        )},
+        "/images": {
+            "get": _op("The pictures: id and name", 200),
+            "post": _op("Upload pictures", 201, fails=(400, 413, 422), body=("multipart/form-data", _FILES)),
+        },
+        "/images/{id}": {"delete": _op("Forget a picture", 204, fails=(404,), parameters=[_ID])},
+        "/images/{id}/{which}.png": {"get": _op(
+            "A picture as it was opened, or as the model is shown it", 200, _PNG, fails=(400, 404, 422),
+            parameters=[_ID, {"name": "which", "in": "path", "required": True, "schema": {"enum": ["original", "input"]}},
+                        *_query([("side", {"type": "integer", "maximum": 4096}, "the longer side, at most")])],
+        )},
+        "/jobs": {
+            "get": _op("The jobs that are remembered, the newest first", 200),
+            "post": _op("Ask for pictures", 202, job, fails=(400, 404, 415, 422, 429), parameters=_query(_WAIT),
+                        body=("application/json", {"$ref": "#/components/schemas/Request"})),
+        },
+        "/jobs/{id}": {
+            "get": _op("How far a job is, and its results", 200, job, fails=(404,), parameters=[_ID, *_query(_WAIT)]),
+            "delete": _op("Ask a job to stop", 200, job, fails=(404,), parameters=[_ID]),
+        },
+        "/results/{id}": {"get": _op("A result's facts and panels", 200, fails=(404,), parameters=[_ID])},
+        "/results/{id}/panels/{n}.png": {"get": _op(
+            "A panel, a pixel a value; tiles as an atlas", 200, _PNG, fails=(400, 404),
+            parameters=[_ID, _N, *_query([*_STYLE, *_SOME, ("columns", {"type": "integer"}, "tiles in a row")])],
+        )},
+        "/results/{id}/panels/{n}.json": {"get": _op(
+            "A panel's raw values", 200, fails=(400, 404, 422), parameters=[_ID, _N, *_query(_SOME)],
+        )},
+        "/results/{id}/download.{suffix}": {"get": _op(
+            "A result as a file", 200, {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            fails=(404,), parameters=[_ID, {"name": "suffix", "in": "path", "required": True,
+                                            "schema": {"enum": ["png", "npz", "html", "json", "svg"]}}],
+        )},
+        "/colours/{name}.png": {"get": _op(
+            "A colour map as a strip, the lowest value on the left", 200, _PNG, fails=(404,),
+            parameters=[{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
+        )},
+        "/look": {"post": _op("A picture in, pictures out, in one request", 200, fails=(400, 413, 422, 429, 500),
+                              body=("multipart/form-data", _LOOK))},
+        "/reset": {"post": _op("Stop the jobs, forget the results, keep the first pictures", 204)},
+    }  # fmt: skip
+
+
+def _schemas() -> dict[str, Any]:
+    request = Request.model_json_schema(ref_template="#/components/schemas/{model}")
+    counts = {"type": "object", "properties": {"done": {"type": "integer"}, "total": {"type": "integer"}}}
+    error = {"type": "object", "properties": {"type": {"type": "string"}, "message": {"type": "string"}}}
+    return {
+        **request.pop("$defs", {}),
+        "Request": request,
+        "Error": {"type": "object", "required": ["error"], "properties": {"error": error}},
+        "Job": {"type": "object", "properties": {
+            "id": {"type": "string"},
+            "state": {"enum": ["queued", "running", "done", "cancelled"]},
+            "ahead": {"type": "integer", "description": "jobs that come before it"},
+            "elapsed": {"type": "number", "description": "seconds"},
+            "parts": counts,
+            "progress": counts,
+            "results": {"type": "array", "items": {"type": "object", "properties": {
+                "id": {"type": ["string", "null"]}, "error": {"oneOf": [error, {"type": "null"}]},
+                "visualiser": {"type": "string"}, "settings": {"type": "object"},
+                "image": {"type": ["string", "null"]}, "target": {"type": ["string", "null"]},
+            }}},
+        }},
+    }  # fmt: skip
+
+
+def _op(
+    summary: str,
+    status: int,
+    content: dict[str, Any] | None = None,
+    *,
+    fails: tuple[int, ...] = (),
+    parameters: list[dict[str, Any]] | None = None,
+    body: tuple[str, dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    told: dict[str, Any] = {"summary": summary}
+    if parameters:
+        told["parameters"] = parameters
+    if body:
+        told["requestBody"] = {"required": True, "content": {body[0]: {"schema": body[1]}}}
+    answer: dict[str, Any] = {"description": summary}
+    if status != 204:
+        answer["content"] = content or {"application/json": {"schema": {"type": "object"}}}
+    told["responses"] = {str(status): answer} | {
+        str(code): {"description": "refused", "content": _json("Error")} for code in fails
+    }
+    return told
+
+
+def _json(name: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+
+
+def _query(some: list[tuple[str, dict[str, Any], str]]) -> list[dict[str, Any]]:
+    return [{"name": name, "in": "query", "schema": schema, "description": words} for name, schema, words in some]

@@ -1,0 +1,166 @@
+"""REST, second half: results as manifests, as palette pictures of one pixel a value, as numbers, as files."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flask import Blueprint, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+from PIL import Image
+
+from ..arrays import Array
+from ..errors import Unmet, UsageError
+from ..panels import Bars, Curve, Heatmap, Panel, Picture, Tiles, panel_array
+from ..render.card import draw_panel
+from ..render.colour import DIVERGING, LEVELS, SEQUENTIAL, Style, tables
+from ..render.html import alt_text, png
+from ..render.raster import (
+    columns_of, draw_heatmap, draw_picture, draw_tiles, heatmap_limits, shown_tiles, tiles_limits,
+)  # fmt: skip
+from ..result import Result, describe
+from .api import number_in
+from .app import desk
+from .desk import NotThere
+
+routes = Blueprint("results", __name__, url_prefix="/api/v1")
+
+FILES = {
+    "png": "image/png", "npz": "application/octet-stream", "html": "text/html", "json": "application/json",
+    "svg": "image/svg+xml",
+}  # fmt: skip
+KEEP = "private, max-age=86400, immutable"  # an id is made from all that a result hangs on
+MOST_VALUES = 2_000_000
+
+
+@routes.get("/results/<id>")
+def result(id: str) -> ResponseReturnValue:
+    """The manifest: the facts, and what each panel is, without the values of maps."""
+    found = desk().result(id)
+    told = {"id": id, "caption": found.caption, "facts": found.facts}
+    return _kept(jsonify(told | {"panels": [_described(p) for p in found.panels]}))
+
+
+@routes.get("/results/<id>/panels/<int:n>.png")
+def panel_png(id: str, n: int) -> ResponseReturnValue:
+    """A panel as a picture, a pixel a value; of tiles an atlas, `count` from `first`, `columns` in a row."""
+    found, style = desk().result(id), style_of()
+    match panel := _panel(found, n):
+        case Heatmap():
+            drawn = draw_heatmap(panel, style)
+        case Tiles():
+            drawn = draw_tiles(panel, style, number_in("columns", 0, 0, 4096) or None)
+        case Picture():
+            drawn = draw_picture(panel)
+        case _:
+            drawn = draw_panel(panel, found.pixels, style)
+    return _kept(Response(png(drawn), mimetype="image/png"))
+
+
+@routes.get("/results/<id>/panels/<int:n>.json")
+def panel_json(id: str, n: int) -> ResponseReturnValue:
+    """A panel's raw values; of tiles, `count` from `first`."""
+    panel = _panel(desk().result(id), n)
+    values = panel_array(panel)
+    if values is None:
+        raise Unmet(f"panel {n} is text and has no values")
+    if isinstance(panel, Tiles):
+        shown = shown_tiles(panel, Style(first=number_in("first", 0, 0, 10**8), count=number_in("count", 64, 1, 4096)))
+        values = values[shown.start : shown.stop]
+    if values.size > MOST_VALUES:
+        raise UsageError(f"{values.size} values are too many for JSON: ask for fewer tiles, or download the .npz")
+    return _kept(jsonify({"shape": values.shape, "values": _short(values)}))
+
+
+@routes.get("/results/<id>/download.<suffix>")
+def download(id: str, suffix: str) -> ResponseReturnValue:
+    """The result as a file, made just as `Result.save` makes it."""
+    if suffix not in FILES:
+        raise NotThere("format", suffix, FILES)
+    found, theme = desk().result(id), style_of().theme
+    options = {} if suffix in ("npz", "json") else {"theme": theme}
+    with tempfile.TemporaryDirectory(prefix="cnnlens-") as folder:
+        data = found.save(Path(folder) / f"result.{suffix}", **options).read_bytes()
+    parts = [found.facts["visualiser"], Path(str(found.facts.get("image", "model"))).stem]
+    name = "-".join("".join(c if c.isalnum() and c.isascii() else "_" for c in str(part)) for part in parts)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{suffix}"'}
+    return Response(data, mimetype=FILES[suffix], headers=headers)
+
+
+@routes.get("/colours/<name>.png")
+def colours(name: str) -> ResponseReturnValue:
+    """A colour map as a strip, a pixel a level, the lowest on the left."""
+    if name not in tables():
+        raise NotThere("colour map", name, tables())
+    strip = Image.fromarray(np.ascontiguousarray(tables()[name].reshape(1, LEVELS, 3)))
+    return _kept(Response(png(strip), mimetype="image/png"))
+
+
+def style_of() -> Style:
+    """The look that the query asks for: `theme`, `colours`, `signed_colours`, `first`, `count`."""
+    given = request.args
+    return Style(
+        theme="dark" if given.get("theme") == "dark" else "light",
+        colours=given.get("colours"),
+        signed_colours=given.get("signed_colours"),
+        first=number_in("first", 0, 0, 10**8),
+        count=number_in("count", 64, 1, 4096),
+    )
+
+
+def colour_names() -> dict[str, tuple[str, ...]]:
+    """The colour maps there are to choose from."""
+    return {"sequential": SEQUENTIAL, "diverging": DIVERGING}
+
+
+def _panel(found: Result, n: int) -> Panel:
+    if n >= len(found.panels):
+        raise NotThere("panel", str(n), map(str, range(len(found.panels))))
+    return found.panels[n]
+
+
+def _described(panel: Panel) -> dict[str, Any]:
+    """What a panel is, the ends of its scale, and its values where they are few."""
+    told = describe(panel) | {"alt": alt_text(panel)}
+    match panel:
+        case Heatmap():
+            told["limits"] = heatmap_limits(panel)
+        case Tiles():
+            limits = tiles_limits(panel)
+            own = isinstance(limits, np.ndarray)
+            told["limits"] = None if own and len(np.unique(limits, axis=0)) > 1 else _ends(panel, limits)
+            told["ranges"] = _ranges(panel.values)
+            told["columns"] = columns_of(min(64, len(panel.values)), *panel.values.shape[1:3])
+        case Bars() | Curve():
+            told["values"] = panel.values
+    return told
+
+
+def _ends(panel: Tiles, limits: Any) -> tuple[float, float]:
+    low, high = (float(limits[0, 0]), float(limits[0, 1])) if isinstance(limits, np.ndarray) else limits
+    most = max(abs(low), abs(high))
+    return (-most, most) if panel.signed else (low, high)
+
+
+def _ranges(values: Array) -> list[list[float | None]]:
+    """The least, largest and mean value of each tile, over what is finite."""
+    found: list[list[float | None]] = []
+    for tile in values:
+        finite = tile[np.isfinite(tile)]
+        numbers = [finite.min(), finite.max(), finite.mean()] if finite.size else [None] * 3
+        found.append([None if v is None else float(f"{v:.5g}") for v in numbers])
+    return found
+
+
+def _short(values: Array) -> Any:
+    """Nested lists of numbers as short as a float32 can be told exactly."""
+    flat = [float(text) for text in values.ravel().astype(str)]
+    nested: Any = np.asarray(flat, object).reshape(values.shape).tolist()
+    return nested
+
+
+def _kept(response: Response) -> Response:
+    response.headers["Cache-Control"] = KEEP
+    return response

@@ -1,0 +1,126 @@
+"""serve and view: the viewer at an address of this machine, for the command line and for Python."""
+
+from __future__ import annotations
+
+import threading
+import webbrowser
+from collections.abc import Iterable
+from html import escape
+from types import TracebackType
+from typing import Any, Self
+
+import waitress
+from waitress import wasyncore
+
+from ..errors import UsageError
+from ..images import MAX_BYTES, Source
+from ..model import Model
+from .app import create_app
+from .in_process import InProcess
+from .security import is_loopback
+
+
+def serve(
+    model: Model,
+    images: Iterable[Source] = (),
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    open_browser: bool = True,
+) -> None:
+    """Serve the viewer until Ctrl-C, and say where. Port 0 takes any free one; raises UsageError."""
+    with Viewer(model, images, host=host, port=port) as viewer:
+        print(f"cnnlens shows {model.name} at {viewer.url}\nCtrl-C stops it.", flush=True)
+        if open_browser:
+            webbrowser.open(viewer.url)
+        try:
+            viewer.wait()
+        except KeyboardInterrupt:
+            print("\nstopped", flush=True)
+
+
+def view(
+    model: Model, images: Iterable[Source] | Source = (), *, port: int = 0, open_browser: bool = True
+) -> Viewer:
+    """Open the viewer from Python or a notebook and return at once; `close()` ends it.
+
+    `images` is one picture or several: files, bytes, arrays or Pillow images.
+    """
+    several = images if isinstance(images, (list, tuple)) else [images]
+    viewer = Viewer(model, several, port=port)
+    if open_browser:
+        webbrowser.open(viewer.url)
+    return viewer
+
+
+class Viewer:
+    """A running viewer: `url` says where, `close()` ends it, and a `with` block closes it by itself."""
+
+    def __init__(
+        self, model: Model, images: Iterable[Source] = (), *, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        if not is_loopback(host):
+            raise UsageError(
+                f"the viewer serves this machine only and cannot listen at {host}: leave --host out, and reach it "
+                "from elsewhere through an ssh tunnel (ssh -L 8765:127.0.0.1:8765 …)"
+            )
+        self._desk = InProcess(model, images)
+        try:
+            self._server = _listen(create_app(self._desk), "127.0.0.1" if host == "localhost" else host, port)
+        except BaseException:
+            self._desk.close()
+            raise
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self._server.effective_port}/"
+        self._thread = threading.Thread(target=self._server.run, name="cnnlens-viewer", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Until it is closed."""
+        while self._thread.is_alive():
+            self._thread.join(1.0)
+
+    def close(self) -> None:
+        """Stop serving and running; a second time does nothing."""
+        if self._thread.is_alive():
+            # The server's own thread must close the sockets: its loop ends when none is left.
+            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._server._map, ignore_all=True))
+            self._thread.join(5.0)
+            self._server.task_dispatcher.shutdown()
+            self._desk.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<cnnlens viewer at {self.url}>"
+
+    def _repr_html_(self) -> str:
+        return f'<a href="{escape(self.url)}" target="_blank" rel="noopener">cnnlens viewer at {escape(self.url)}</a>'
+
+
+def _listen(app: Any, host: str, port: int) -> Any:
+    """waitress, with what it assumes of strangers taken back: any address, bodies of a gibibyte, four threads."""
+    try:
+        return waitress.create_server(
+            app,
+            host=host,
+            port=port,
+            threads=8,
+            ident="cnnlens",
+            max_request_body_size=MAX_BYTES + 2**20,
+            connection_limit=64,
+            channel_timeout=60,
+            clear_untrusted_proxy_headers=True,
+            expose_tracebacks=False,
+        )
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen at {host}, port {port}: {error.strerror}. Another program (a viewer?) may have it; "
+            "--port 0 takes any free one"
+        ) from error

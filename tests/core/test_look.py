@@ -1,0 +1,157 @@
+"""look and sheet: what is checked before a run, what is shared, what a result says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cnnlens
+from cnnlens import Heatmap, Model, Note, Probe, Tiles, look, visualiser
+from cnnlens.errors import Cancelled, PluginFailed, UnknownName, Unmet
+from cnnlens.testing import picture, tiny_model
+from cnnlens.tiny import TinyModel
+
+
+class Counting(TinyModel):
+    """Counts pictures through the network."""
+
+    passes = 0
+
+    def forward(self, fed: Any, *rest: Any) -> Any:
+        self.passes += len(fed)
+        return super().forward(fed, *rest)
+
+
+def test_every_fact_of_a_result(tiny: Model) -> None:
+    result = look(tiny, picture(tiny), "occlusion", target="square", window=4, stride=4)
+    facts = result.facts
+    assert facts["visualiser"] == "occlusion" and facts["model"] == "tiny" and facts["framework"] == "numpy"
+    assert facts["settings"] == {"window": 4.0, "stride": 4.0, "fill": "mean", "of": "score"}
+    assert facts["target_name"] == "square" and facts["target_index"] == 1
+    assert facts["score"] == pytest.approx(float(tiny.trace(picture(tiny)[None]).scores[0, 1]))
+    assert facts["cost"] == "5 forward passes" and facts["seconds"] >= 0
+    assert facts["preprocess"]["mean"] == (0.5,) and len(facts["image_sha256"]) == 64
+    assert facts["versions"]["cnnlens"] == cnnlens.__version__
+    assert "square" in result.caption and "tiny" in result.caption
+
+
+def test_one_pass_serves_all_who_ask_for_the_same() -> None:
+    model = Counting()
+    probe = Probe(model, picture(model))
+    look(model, probe, "grad-cam", layer="relu")
+    assert model.passes == 1  # the class, the activations and the gradients
+    look(model, probe, "class-probabilities")
+    look(model, probe, "feature-maps", layer="relu")
+    look(model, probe, "grad-cam", layer="relu", positive=False)
+    assert model.passes == 1
+    look(model, probe.towards("top2"), "grad-cam", layer="relu")
+    assert model.passes == 2
+    look(model, probe, "saliency")
+    assert model.passes == 3
+
+
+def test_a_sheet_runs_each_visualiser_no_more_often_than_it_must() -> None:
+    model = Counting()
+    images = [picture(model, 1), picture(model, 2)]
+    made = cnnlens.sheet(
+        model, images, ["filter-weights", "feature-maps", "grad-cam"], targets=["top1", "top2", "top3"]
+    )
+    kinds = [r.facts["visualiser"] for r in made]
+    assert kinds.count("filter-weights") == 1 and kinds.count("feature-maps") == 2 and kinds.count("grad-cam") == 6
+    assert [r.facts["target"] for r in made if r.facts["visualiser"] == "grad-cam"] == ["top1", "top2", "top3"] * 2
+    one = look(model, images[1], "grad-cam", target="top3")
+    assert np.array_equal(made[-1].array, one.array)
+
+
+def test_what_cannot_be_done_is_refused_before_the_model_runs() -> None:
+    model = Counting(cannot={"gradients": "it is a stone"})
+    with pytest.raises(Unmet, match="Saliency needs gradients: it is a stone"):
+        look(model, picture(model), "saliency")
+    with pytest.raises(UnknownName, match="did you mean 'saliency'"):
+        look(model, picture(model), "salency")
+    with pytest.raises(UnknownName, match="did you mean 'square'"):
+        look(model, picture(model), "occlusion", target="sqare")
+    with pytest.raises(Unmet, match="given none"):
+        look(model, None, "occlusion")
+    assert model.passes == 0
+
+
+def test_progress_is_told_and_can_stop_the_work(tiny: Model) -> None:
+    seen: list[tuple[int, int]] = []
+    look(tiny, picture(tiny), "occlusion", window=2, stride=2, progress=lambda *at: seen.append(at))
+    assert seen[-1] == (16, 16) and seen == sorted(seen)
+
+    def stop(done: int, total: int) -> None:
+        raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        look(tiny, picture(tiny), "occlusion", progress=stop)
+
+
+def test_a_visualiser_that_raises_is_named(tiny: Model) -> None:
+    @visualiser(title="Broken")
+    def broken(probe: Probe) -> Note:
+        """Always fails."""
+        raise ZeroDivisionError("by zero")
+
+    with pytest.raises(PluginFailed, match="visualiser 'broken' failed: ZeroDivisionError: by zero"):
+        look(tiny, picture(tiny), broken)
+
+
+@pytest.mark.parametrize("answer", [None, 3, [], [Note("a"), 3], np.zeros((2, 2))])
+def test_an_answer_that_is_no_panel_is_refused(tiny: Model, answer: Any) -> None:
+    @visualiser(title="Odd")
+    def odd(probe: Probe) -> Note:
+        """Returns whatever."""
+        return answer  # type: ignore[no-any-return]
+
+    with pytest.raises(PluginFailed, match="not a panel"):
+        look(tiny, picture(tiny), odd)
+
+
+def test_several_panels_in_one_answer(tiny: Model) -> None:
+    @visualiser(title="Two")
+    def two(probe: Probe) -> tuple[Note, Heatmap]:
+        """A note and a map."""
+        return Note("first"), Heatmap(probe.activations("relu")[..., 0])
+
+    result = look(tiny, picture(tiny), two)
+    assert [type(p).__name__ for p in result.panels] == ["Note", "Heatmap"]
+    assert result.array.shape == (6, 6)
+
+
+def test_a_probe_of_another_model_is_refused(tiny: Model) -> None:
+    other = tiny_model()
+    with pytest.raises(Unmet, match="another model"):
+        look(tiny, Probe(other, picture(other)), "saliency")
+
+
+def test_results_cannot_be_written_to(tiny: Model) -> None:
+    panels = look(tiny, picture(tiny), "feature-maps").panels
+    assert isinstance(panels[0], Tiles)
+    with pytest.raises(ValueError, match="read-only"):
+        panels[0].values[0] = 0
+
+
+def test_the_model_is_used_by_one_thread_at_a_time() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    inside: list[int] = []
+
+    class Watched(TinyModel):
+        def forward(self, *given: Any) -> Any:
+            inside.append(1)
+            assert sum(inside) == 1
+            answer = super().forward(*given)
+            inside.append(-1)
+            return answer
+
+    model = Watched()
+    images = [picture(model, seed) for seed in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        answers: Iterator[Any] = pool.map(lambda image: look(model, image, "grad-cam").array, images)
+        for image, answer in zip(images, answers, strict=True):
+            assert np.array_equal(answer, look(model, image, "grad-cam").array)
