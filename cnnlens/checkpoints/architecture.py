@@ -37,7 +37,7 @@ def build(arch: Any, arguments: Mapping[str, Any]) -> Built:
     native = _called(make, name, arguments)
     if not _is_model(native):
         raise UsageError(f"{name}() returned a {type(native).__name__}, not a torch.nn.Module or keras.Model")
-    return Built(native, name)
+    return Built(native, type(native).__name__)
 
 
 def _called(make: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> Any:

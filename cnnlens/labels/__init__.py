@@ -56,13 +56,20 @@ def _from_json(text: str, path: Path) -> tuple[str, ...]:
     except ValueError as error:
         raise CannotOpen(f"{path} is not JSON: {error}") from error
     if isinstance(values, dict):
-        try:
-            values = [values[key] for key in sorted(values, key=int)]
-        except ValueError:
-            values = sorted(values, key=lambda name: int(values[name]))  # name to number
+        values = _by_number(values, path)
     if not isinstance(values, list):
         raise CannotOpen(f"{path} holds a {type(values).__name__}; labels are a list or an object")
     return tuple(str(v[-1] if isinstance(v, list) else v) for v in values)
+
+
+def _by_number(values: dict[str, Any], path: Path) -> list[Any]:
+    """`{"0": name}` or `{name: 0}` in the order of the numbers, which must be those from 0 on."""
+    wanted = list(range(len(values)))
+    if all(key.isdecimal() for key in values) and sorted(map(int, values)) == wanted:
+        return [values[key] for key in sorted(values, key=int)]
+    if all(isinstance(v, int) for v in values.values()) and sorted(values.values()) == wanted:
+        return sorted(values, key=lambda name: int(values[name]))
+    raise CannotOpen(f"{path} names no classes: its numbers are not those from 0 to {len(values) - 1}")
 
 
 def _from_csv(text: str) -> tuple[str, ...]:

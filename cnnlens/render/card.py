@@ -102,39 +102,46 @@ def _tiles(panel: Tiles, style: Style) -> Image.Image:
     shown = shown_tiles(panel, style)
     height, width = panel.values.shape[1:3]
     columns = columns_of(len(shown), height, width)
-    cell = max(1, SHEET // columns // (width + 1)) * (width + 1)
-    atlas = enlarged(draw_tiles(panel, style, columns), SHEET).convert("RGB")
-    limits = tiles_limits(panel)
-    one = limits if isinstance(limits, tuple) else (float(limits[:, 0].min()), float(limits[:, 1].max()))
-    if isinstance(limits, np.ndarray) and len(np.unique(limits, axis=0)) > 1:
-        legend = _text("each on its own scale", style, 12, faint=True)
-    elif panel.values.ndim == 4:
-        legend = _text(f"grey is zero, white {number(max(map(abs, one)))}", style, 12, faint=True)
-    else:
-        ends = (-max(map(abs, one)), max(map(abs, one))) if panel.signed else one
-        legend = _colour_bar(
-            ends, panel.signed, panel.unit, style.table_name(panel.signed), min(atlas.height, SIDE), style
-        )
-    if cell >= 34:
-        _label_tiles(atlas, panel, list(shown), columns, style)
+    rows = -(-len(shown) // columns)
+    zoom = max(1, min(SHEET // columns // width, SHEET // rows // height))
+    atlas = draw_tiles(panel, style, columns, gap=2, zoom=zoom).convert("RGB")
+    if max(atlas.size) > SHEET + 2 * columns:
+        atlas = enlarged(atlas, SHEET)
+    share = atlas.width / (columns * (width * zoom + 2) - 2)
+    if min(width, height) * zoom * share >= 44:
+        pitch = ((width * zoom + 2) * share, (height * zoom + 2) * share)
+        _label_tiles(atlas, panel, list(shown), columns, pitch, style)
     part = f"{len(shown)} of {len(panel.values)}" if len(shown) < len(panel.values) else f"{len(shown)}"
-    return _titled(
-        f"{panel.title} · {part} tiles of {height}×{width}", _beside([atlas, legend], style, EDGE), style
-    )
+    words = f"{panel.title} · {part} tile{'s' if len(shown) > 1 else ''} of {height}×{width}"
+    return _titled(words, _beside([atlas, _legend(panel, atlas.height, style)], style, EDGE), style)
 
 
-def _label_tiles(atlas: Image.Image, panel: Tiles, shown: list[int], columns: int, style: Style) -> None:
+def _legend(panel: Tiles, height: int, style: Style) -> Image.Image:
+    """What the colours of tiles mean: a bar, or a sentence where there is not one scale."""
+    limits = tiles_limits(panel)
+    if isinstance(limits, np.ndarray) and len(np.unique(limits, axis=0)) > 1:
+        return _text("each on its own scale", style, 12, faint=True)
+    low, high = limits if isinstance(limits, tuple) else map(float, limits[0])
+    most = max(abs(low), abs(high))
+    if panel.values.ndim == 4:
+        return _text(f"grey is zero, white {number(most)}", style, 12, faint=True)
+    ends = (-most, most) if panel.signed else (low, high)
+    table = style.table_name(panel.signed)
+    return _colour_bar(ends, panel.signed, panel.unit, table, min(height, SIDE), style)
+
+
+def _label_tiles(
+    atlas: Image.Image, panel: Tiles, shown: list[int], columns: int, pitch: tuple[float, float], style: Style
+) -> None:
     """Write each tile's name into its corner, and its mark."""
     draw = ImageDraw.Draw(atlas)
-    rows = -(-len(shown) // columns)
-    wide, high = (atlas.width + 1) / columns, (atlas.height + 1) / rows
     for place, i in enumerate(shown):
-        x, y = (place % columns) * wide, (place // columns) * high
+        x, y = (place % columns) * pitch[0], (place // columns) * pitch[1]
         words = panel.names[i] + (f" {panel.marks[i]}" if i in panel.marks else "")
         box = draw.textbbox((x + 2, y + 1), words, font=font(10))
-        if box[2] - box[0] > wide - 2:
+        if box[2] - box[0] > pitch[0] - 2:
             continue
-        draw.rectangle((box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1), fill=style.ground)
+        draw.rectangle((x, y, box[2] + 2, box[3] + 1), fill=style.ground)
         draw.text((x + 2, y + 1), words, fill=(200, 30, 60) if i in panel.marks else style.ink, font=font(10))
 
 

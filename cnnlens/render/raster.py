@@ -52,24 +52,27 @@ def tiles_limits(panel: Tiles) -> Limits | Array:
 
 
 def columns_of(count: int, height: int, width: int) -> int:
-    """How many tiles stand in a row, so that the whole is a little wider than high."""
-    return max(1, min(count, round(math.sqrt(count * 1.3 * height / width))))
+    """How many tiles stand in a row: a little wider than high, with as few empty places as that allows."""
+    ideal = max(1, min(count, round(math.sqrt(count * 1.3 * height / width))))
+    near = range(max(1, round(ideal * 0.8)), min(count, round(ideal * 1.25)) + 1)
+    return min(near, key=lambda columns: (-count % columns, abs(columns - ideal)))
 
 
-def draw_tiles(panel: Tiles, style: Style, columns: int | None = None, gap: int = 1) -> Image.Image:
-    """An atlas: the tiles in rows, `gap` pixels between them, a pixel a value."""
+def draw_tiles(
+    panel: Tiles, style: Style, columns: int | None = None, gap: int = 1, zoom: int = 1
+) -> Image.Image:
+    """An atlas: the tiles in rows, `gap` pixels between them, `zoom` pixels a value in each direction."""
     shown = shown_tiles(panel, style)
     values = panel.values[shown.start : shown.stop]
     height, width = values.shape[1:3]
     columns = columns or columns_of(len(values), height, width)
-    if values.ndim == 4:
-        return Image.fromarray(
-            _laid_out(_signed_colours(panel, values), columns, gap, np.asarray(style.ground))
-        )
     limits = tiles_limits(panel)
     own = limits[shown.start : shown.stop] if isinstance(limits, np.ndarray) else limits
-    codes = codes_of(values, own, panel.signed)
-    atlas = _laid_out(codes, columns, gap, np.asarray(GAP))
+    if values.ndim == 4:
+        cells = _zoomed(_signed_colours(values, own, panel.signed), zoom)
+        return Image.fromarray(_laid_out(cells, columns, gap, np.asarray(style.ground)))
+    cells = _zoomed(codes_of(values, own, panel.signed), zoom)
+    atlas = _laid_out(cells, columns, gap, np.asarray(GAP))
     return _palette_image(atlas, style.table_name(panel.signed), style.ground)
 
 
@@ -109,13 +112,16 @@ def _palette_image(codes: Codes, table: str, gap: tuple[int, int, int]) -> Image
     return image
 
 
-def _signed_colours(panel: Tiles, values: Array) -> Codes:
+def _zoomed(cells: Codes, zoom: int) -> Codes:
+    return cells if zoom == 1 else cells.repeat(zoom, 1).repeat(zoom, 2)
+
+
+def _signed_colours(values: Array, limits: Limits | Array, signed: bool) -> Codes:
     """Coloured tiles: signed ones about mid-grey, each on the scale of its limits."""
-    limits = tiles_limits(panel)
     low, high = (limits[:, 0], limits[:, 1]) if isinstance(limits, np.ndarray) else limits
-    most = np.maximum(np.abs(low), np.abs(high)) if panel.signed else high
+    most = np.maximum(np.abs(low), np.abs(high)) if signed else high
     most = np.reshape(np.where(np.asarray(most) > 0, most, 1), (-1, 1, 1, 1))
-    shares = values / most * 0.5 + 0.5 if panel.signed else values / most
+    shares = values / most * 0.5 + 0.5 if signed else values / most
     return np.rint(np.clip(np.nan_to_num(shares), 0, 1) * 255).astype(np.uint8)
 
 

@@ -51,7 +51,8 @@ def filter_weights(
             unit="weight",
         )
         return tiles, bars
-    return _slices(kernel, ranks, slices, layer), bars
+    groups = int(model.layer(layer).hyper.get("groups", 1))
+    return _slices(kernel, ranks, slices, layer, groups), bars
 
 
 def _norms(kernel: Array, layer: str) -> Bars:
@@ -69,13 +70,14 @@ def _matrix(kernel: Array, ranks: Ranks, layer: str) -> Tiles:
     return Tiles(rows[None, :, inputs], ["filters × inputs"], signed=True, title=title, unit="weight")
 
 
-def _slices(kernel: Array, ranks: Ranks, slices: int, layer: str) -> Tiles:
+def _slices(kernel: Array, ranks: Ranks, slices: int, layer: str, groups: int) -> Tiles:
     values, names = [], []
+    inputs, per_group = kernel.shape[2], kernel.shape[3] // groups
     for i in ranks:
         own = np.moveaxis(kernel[..., i], -1, 0)
         largest = np.sort(np.argsort(-np.square(own).sum((1, 2)), kind="stable")[:slices])
         values += list(own[largest])
-        names += [f"{i}←{j}" for j in largest]
+        names += [f"{i}←{i // per_group * inputs + j}" for j in largest]
     return Tiles(np.stack(values), names, signed=True, title=layer, unit="weight")
 
 

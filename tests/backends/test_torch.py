@@ -135,7 +135,9 @@ def test_every_activation_and_gradient_equals_a_pass_written_out_by_hand(net: Mo
         if name != "input":
             own, grad = own.movedim(1, -1), grad.movedim(1, -1)
             assert np.allclose(seen.activations[name], own, atol=1e-5), name
-        assert np.abs(seen.gradients[name] - grad.numpy()).max() <= 1e-5 * max(1, float(grad.abs().max())), name
+        assert np.abs(seen.gradients[name] - grad.numpy()).max() <= 1e-5 * max(1, float(grad.abs().max())), (
+            name
+        )
     assert seen.activations["stem"].min() < 0  # ReLU works in place right after it
 
 
@@ -158,7 +160,9 @@ def test_replacing_a_layer_runs_the_rest_from_there(net: Model, name: str) -> No
         inner = net.trace(other, watch=["block.relu#3"]).activations["block.relu#3"]
         mixed = net.trace(x, replace={"block.relu#3": inner}).scores
         assert not np.allclose(mixed, net.trace(other).scores, atol=1e-3)
-    again = net.trace(x, watch=["input", name], target=1, replace={name: np.zeros((3, *net.layer(name).shape))})
+    again = net.trace(
+        x, watch=["input", name], target=1, replace={name: np.zeros((3, *net.layer(name).shape))}
+    )
     assert again.scores.shape == (3, 5) and not again.gradients["input"].any()
 
 
@@ -315,7 +319,9 @@ def test_outputs_in_their_wrappings(pack: str) -> None:
 
         def forward(self, x: Any) -> Any:
             logits = self.conv(x).mean((2, 3))
-            return {"dict": {"aux": x, "logits": logits}, "tuple": (logits, x), "object": Output(logits)}[pack]
+            return {"dict": {"aux": x, "logits": logits}, "tuple": (logits, x), "object": Output(logits)}[
+                pack
+            ]
 
     check_model(wrap(Net(), preprocess={"size": 8}))
 
@@ -353,7 +359,9 @@ def test_a_double_precision_model_gives_exact_gradients() -> None:
     assert np.abs(seen - given.grad.numpy()).max() <= 1e-6 * float(given.grad.abs().max())
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "densenet121", "shufflenet_v2_x0_5", "convnext_tiny", "swin_t", "vit_b_16"])
+@pytest.mark.parametrize(
+    "name", ["mobilenet_v2", "densenet121", "shufflenet_v2_x0_5", "convnext_tiny", "swin_t", "vit_b_16"]
+)
 def test_networks_of_torchvision_keep_the_contract(name: str) -> None:
     models = need("torchvision").models
     torch.manual_seed(1)

@@ -60,8 +60,16 @@ def test_a_sheet_runs_each_visualiser_no_more_often_than_it_must() -> None:
         model, images, ["filter-weights", "feature-maps", "grad-cam"], targets=["top1", "top2", "top3"]
     )
     kinds = [r.facts["visualiser"] for r in made]
-    assert kinds.count("filter-weights") == 1 and kinds.count("feature-maps") == 2 and kinds.count("grad-cam") == 6
-    assert [r.facts["target"] for r in made if r.facts["visualiser"] == "grad-cam"] == ["top1", "top2", "top3"] * 2
+    assert (
+        kinds.count("filter-weights") == 1
+        and kinds.count("feature-maps") == 2
+        and kinds.count("grad-cam") == 6
+    )
+    assert [r.facts["target"] for r in made if r.facts["visualiser"] == "grad-cam"] == [
+        "top1",
+        "top2",
+        "top3",
+    ] * 2
     one = look(model, images[1], "grad-cam", target="top3")
     assert np.array_equal(made[-1].array, one.array)
 

@@ -99,7 +99,12 @@ def test_filter_weights_in_colour_as_slices_and_as_a_matrix(tiny: Model) -> None
     by_hand = np.sqrt(np.square(kernel).sum((0, 1, 2)))
     assert isinstance(tiles, Tiles) and isinstance(norms, Bars)
     assert np.allclose(norms.values, by_hand, atol=1e-6)
-    assert np.array_equal(tiles.values[0], kernel[..., np.argmax(by_hand)]) and tiles.values.shape == (2, 3, 3, 3)
+    assert np.array_equal(tiles.values[0], kernel[..., np.argmax(by_hand)]) and tiles.values.shape == (
+        2,
+        3,
+        3,
+        3,
+    )
     dense = look(tiny, None, "filter-weights", layer="dense").panels[0]
     assert isinstance(dense, Tiles) and np.array_equal(dense.values[0], tiny.weights("dense")["kernel"].T)
     torch = need("torch")
@@ -121,7 +126,9 @@ def test_saliency_is_the_gradient_of_the_score(tiny: Model, join: str) -> None:
     assert np.allclose(magnitude.values, getattr(np.abs(gradient), join)(-1), atol=1e-6)
     assert signed.signed and signed.values.min() < 0
     if join == "max":  # the channel that is largest either way, with its sign
-        assert np.allclose(np.abs(signed.values), magnitude.values) and (signed.values == gradient[..., 0]).any()
+        assert (
+            np.allclose(np.abs(signed.values), magnitude.values) and (signed.values == gradient[..., 0]).any()
+        )
     else:
         assert np.allclose(signed.values, getattr(gradient, join)(-1), atol=1e-6)
 
@@ -173,7 +180,11 @@ def test_grad_cam_by_hand(tiny: Model) -> None:
 def test_an_empty_grad_cam_says_why() -> None:
     torch = need("torch")
     against = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 2, 1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(2, 2)
+        torch.nn.Conv2d(3, 2, 1),
+        torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(2, 2),
     )
     with torch.no_grad():
         against[0].weight.fill_(1.0)
