@@ -81,7 +81,10 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     words = {
         404: ("NotFound", "there is nothing at this address"),
         405: ("MethodNotAllowed", f"{request.method} is not served at this address"),
-        413: ("TooLarge", f"a request may have {MAX_BYTES // 2**20} MiB and two dozen parts: send less at once"),
+        413: (
+            "TooLarge",
+            f"a request may have {MAX_BYTES // 2**20} MiB and two dozen parts: send less at once",
+        ),
         415: ("UnsupportedMediaType", "send JSON, as Content-Type: application/json"),
     }
     status = error.code or 500

@@ -40,7 +40,8 @@ class Ask(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: Annotated[str, Field(description="the visualiser's name, `grad-cam`")]
     settings: Annotated[
-        dict[str, str | int | float | bool | None], Field(description="its settings; the rest keep their defaults")
+        dict[str, str | int | float | bool | None],
+        Field(description="its settings; the rest keep their defaults"),
     ] = {}  # noqa: RUF012 (pydantic copies defaults)
 
 
@@ -55,7 +56,8 @@ class Request(BaseModel):
         Field(min_length=1, max_length=32, description="`top1`, a class's name or number, `layer[channel]`"),
     ] = ["top1"]  # noqa: RUF012
     top: Annotated[
-        int | None, Field(ge=1, le=32, description="the K likeliest classes of each picture, instead of targets")
+        int | None,
+        Field(ge=1, le=32, description="the K likeliest classes of each picture, instead of targets"),
     ] = None
 
     @property
@@ -138,7 +140,22 @@ def error_of(error: BaseException) -> dict[str, str]:
         return {"type": "UnknownName", "message": str(error)}
     if isinstance(error, CnnlensError):
         return {"type": type(error).__name__, "message": str(error)}
-    return {"type": "Internal", "message": f"something unforeseen ({type(error).__name__}); the terminal says what"}
+    return {
+        "type": "Internal",
+        "message": f"something unforeseen ({type(error).__name__}); the terminal says what",
+    }
 
 
-__all__ = ["Ask", "Busy", "Desk", "Gone", "NotThere", "Request", "Sequence", "State", "Which", "error_of", "read_request"]
+__all__ = [
+    "Ask",
+    "Busy",
+    "Desk",
+    "Gone",
+    "NotThere",
+    "Request",
+    "Sequence",
+    "State",
+    "Which",
+    "error_of",
+    "read_request",
+]

@@ -91,14 +91,20 @@ class InProcess:
         except Exception as error:
             told = describe_visualiser(chosen, self._registry.origin(chosen.name))
             schema = chosen.settings.schema()
-            return told | {"schema": schema, "resolved": None, "passes": None, "why_not": error_of(error)["message"]}
+            return told | {
+                "schema": schema,
+                "resolved": None,
+                "passes": None,
+                "why_not": error_of(error)["message"],
+            }
 
     def plugins(self) -> dict[str, Any]:
         """What was loaded, and what was left out and why."""
         found = self._registry
         return {
             "loaded": [
-                {"name": p.name, "version": p.version, "visualisers": list(p.visualisers)} for p in found.plugins
+                {"name": p.name, "version": p.version, "visualisers": list(p.visualisers)}
+                for p in found.plugins
             ],
             "problems": [{"plugin": p.plugin, "reason": p.reason} for p in found.problems],
         }

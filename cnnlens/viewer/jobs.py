@@ -29,7 +29,12 @@ class Part:
 
     def told(self) -> dict[str, Any]:
         """As JSON."""
-        return {"visualiser": self.visualiser, "settings": self.settings, "image": self.image, "target": self.target}
+        return {
+            "visualiser": self.visualiser,
+            "settings": self.settings,
+            "image": self.image,
+            "target": self.target,
+        }
 
 
 @dataclass

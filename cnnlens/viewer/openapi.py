@@ -157,4 +157,6 @@ def _json(name: str) -> dict[str, Any]:
 
 
 def _query(some: list[tuple[str, dict[str, Any], str]]) -> list[dict[str, Any]]:
-    return [{"name": name, "in": "query", "schema": schema, "description": words} for name, schema, words in some]
+    return [
+        {"name": name, "in": "query", "schema": schema, "description": words} for name, schema, words in some
+    ]

@@ -67,10 +67,14 @@ def panel_json(id: str, n: int) -> ResponseReturnValue:
     if values is None:
         raise Unmet(f"panel {n} is text and has no values")
     if isinstance(panel, Tiles):
-        shown = shown_tiles(panel, Style(first=number_in("first", 0, 0, 10**8), count=number_in("count", 64, 1, 4096)))
+        shown = shown_tiles(
+            panel, Style(first=number_in("first", 0, 0, 10**8), count=number_in("count", 64, 1, 4096))
+        )
         values = values[shown.start : shown.stop]
     if values.size > MOST_VALUES:
-        raise UsageError(f"{values.size} values are too many for JSON: ask for fewer tiles, or download the .npz")
+        raise UsageError(
+            f"{values.size} values are too many for JSON: ask for fewer tiles, or download the .npz"
+        )
     return _kept(jsonify({"shape": values.shape, "values": _short(values)}))
 
 

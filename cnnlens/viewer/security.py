@@ -48,7 +48,9 @@ class Guard:
             return start_response(status, [*kept, *HEADERS], exc_info)
 
         if not host_allowed(environ.get("HTTP_HOST", ""), self._hosts):
-            return _refuse(start, "400 Bad Request", "BadHost", "this viewer answers to names of this machine only")
+            return _refuse(
+                start, "400 Bad Request", "BadHost", "this viewer answers to names of this machine only"
+            )
         if environ["REQUEST_METHOD"] not in SAFE:
             reason = stranger(environ)
             if reason:
