@@ -20,7 +20,10 @@ Step = tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]
 
 def _weights() -> dict[str, dict[str, Array]]:
     rng = np.random.default_rng(7)
-    draw = lambda *shape: (rng.standard_normal(shape) * 0.5).astype(np.float32)  # noqa: E731 (three uses, here)
+
+    def draw(*shape: int) -> Array:
+        return np.asarray(rng.standard_normal(shape) * 0.5, np.float32)
+
     return {
         "conv": {"kernel": draw(3, 3, 3, 4), "bias": np.asarray([0.1, -0.2, 0.0, -60.0], np.float32)},
         "dense": {"kernel": draw(36, 3), "bias": np.asarray([0.3, 0.0, -0.3], np.float32)},
@@ -47,7 +50,7 @@ class TinyModel(Model):
         self._steps: dict[str, Step] = {
             "conv": (lambda x: _convolve(x, kernel) + bias, lambda _, g: _convolve_back(g, kernel)),
             "relu": (lambda x: np.maximum(x, 0), lambda x, g: g * (x > 0)),
-            "pool": (_pool, lambda _, g: g.repeat(2, 1).repeat(2, 2) / 4),
+            "pool": (_pool, lambda _, g: g.repeat(2, 1).repeat(2, 2) * np.float32(0.25)),
             "dense": (
                 lambda x: x.reshape(len(x), -1) @ dense + offset,
                 lambda x, g: (g @ dense.T).reshape(x.shape),
