@@ -80,7 +80,7 @@ def unchanged(model: Any) -> Iterator[None]:
     Keras keeps what is assigned in a stateless scope (seeds, moving averages) to the scope.
     """
     torch = keras.config.backend() == "torch"
-    with _torch_state(model) if torch else keras.StatelessScope(initialize_variables=False):
+    with _torch_state(model) if torch else keras.StatelessScope():
         yield
 
 
@@ -98,7 +98,7 @@ def _torch_state(model: Any) -> Iterator[None]:
     flags = [(part, part.training) for layer in wrapped for part in layer.modules()]
     used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     devices = [torch.cuda.current_device()] if used else []
-    with torch.random.fork_rng(devices), keras.StatelessScope(constants, initialize_variables=False):
+    with torch.random.fork_rng(devices), keras.StatelessScope(constants):
         try:
             yield
         finally:
@@ -126,5 +126,9 @@ def _arrays(tensors: Sequence[Any]) -> list[Array | None]:
 
 
 def array(tensor: Any) -> Array:
-    """A copy as NumPy float32, laid out as the engine has it."""
-    return np.array(keras.ops.convert_to_numpy(tensor), np.float32)
+    """A copy of a tensor or variable as NumPy float32, laid out as the engine has it."""
+    tensor = tensor.value if isinstance(tensor, keras.Variable) else tensor
+    if keras.config.backend() == "torch":
+        tensor = tensor.detach().cpu().float()
+    # NumPy 2 warns of the way that it, and Keras, would take into PyTorch and TensorFlow
+    return np.array(tensor.numpy() if hasattr(tensor, "numpy") else tensor, np.float32)

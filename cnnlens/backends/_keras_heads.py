@@ -12,6 +12,7 @@ import keras  # type: ignore[import-untyped]
 import numpy as np
 
 from ..errors import Unmet
+from ._engines import array
 
 _ENDS = {"softmax": "softmax", "logsoftmax": "softmax", "sigmoid": "sigmoid"}
 
@@ -91,5 +92,5 @@ def no_scores(name: str, output: Any) -> Unmet:
 
 def close(first: Any, second: Any) -> bool:
     """Whether two tensors are the same numbers up to rounding."""
-    one, other = (np.asarray(keras.ops.convert_to_numpy(t), np.float32) for t in (first, second))
+    one, other = array(first), array(second)
     return one.shape == other.shape and np.allclose(one, other, rtol=1e-3, atol=1e-5, equal_nan=True)

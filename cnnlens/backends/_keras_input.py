@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import BadInput, Unmet
 from ..preprocess import InputSpec, read_preprocess
+from ._engines import array
 from ._keras_layers import kind_of
 
 SIDE = 224  #: where a model takes any size and nobody says one
@@ -22,7 +23,7 @@ Shape = tuple[int | None, ...]
 
 def input_shape(model: Any, graph: Any | None) -> Shape:
     """The shape of the one picture that a model reads; BadInput where the model is not built."""
-    if not all(layer.built for layer in model._flatten_layers()):
+    if not model.built:
         raise BadInput(
             f"{model.name} is not built, so it has no weights to look at; call it once on a picture, "
             "or model.build((None, height, width, channels)) before its weights are loaded"
@@ -85,5 +86,5 @@ def _takes_bytes(operation: Any) -> bool:
     if isinstance(operation, keras.layers.Rescaling):
         return bool(np.max(np.abs(operation.scale)) < 0.1)
     if isinstance(operation, keras.layers.Normalization):
-        return bool(np.max(np.abs(keras.ops.convert_to_numpy(operation.mean))) > 1)
+        return bool(np.max(np.abs(array(operation.mean))) > 1)
     return False

@@ -127,7 +127,7 @@ class Graph:
     def run(self, fed: Any, taps: Taps) -> Any:
         """The scores of what is fed; only what leads to them or is watched is computed."""
         goals = {key for name in taps.watch if name != "input" for key in self.by_name[name].writes}
-        goals.add(self.output)
+        goals.update((self.output, *(self.by_name[self.head.name].writes if self.head else ())))
         steps = self._needed(goals, taps.replace)
         readers = Counter(key for step in steps for key in step.reads)
         values = {self.input: _cast(taps.at("input", fed), self.symbol)}

@@ -121,8 +121,9 @@ class KerasModel(Model):
             raise
         except Exception as error:  # each engine has errors of its own
             raise BadInput(
-                f"{self.native.name} cannot run a picture of {spec.height} by {spec.width} with {spec.channels} channel(s) "
-                f"({_reason(error)}); say what it reads: preprocess={{'size': …, 'channels': …}}"
+                f"{self.native.name} cannot run a picture of {spec.height} by {spec.width} "
+                f"with {spec.channels} channel(s) ({_reason(error)}); "
+                "say what it reads: preprocess={'size': …, 'channels': …}"
             ) from error
         if isinstance(self._body, Opaque):
             return direct(self.native), array(scores)

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from keras import layers as kl
 
+from cnnlens.backends._engines import array
 from cnnlens.backends.keras import KerasModel
 from cnnlens.errors import BadInput, UnknownName, Unmet
 from cnnlens.targets import read_target
 from cnnlens.testing import check_model, picture
 
 ENGINE = keras.config.backend()
-if ENGINE != "torch":
-    import tensorflow as tf  # noqa: F401  (jax finds it lazily inside Keras otherwise, with its own logging)
+slow_on_jax = pytest.mark.skipif(ENGINE == "jax", reason="jax compiles each operation; this needs no engine")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def pictures(model: KerasModel, count: int = 2) -> Any:
 
 
 def numpy(tensor: Any) -> Any:
-    return np.array(keras.ops.convert_to_numpy(tensor))
+    return array(tensor)
 
 
 def error(got: Any, wanted: Any) -> float:
@@ -55,6 +55,8 @@ def reference_gradient(function: Any, at: Any) -> Any:
         import jax
 
         return np.asarray(jax.grad(function)(at))
+    import tensorflow as tf
+
     with tf.GradientTape() as tape:
         x = tf.constant(at)
         tape.watch(x)
@@ -108,7 +110,11 @@ def test_layers_of_a_functional_model(net: KerasModel) -> None:
         "pooling", "multiply", "activation", "dropout", "pooling", "dense",
     ]  # fmt: skip
     depthwise = net.layer("depthwise")
-    assert depthwise.shape == (12, 12, 8) and depthwise.inputs == ("relu",) and depthwise.parameters == 3 * 3 * 8 + 8
+    assert (
+        depthwise.shape == (12, 12, 8)
+        and depthwise.inputs == ("relu",)
+        and depthwise.parameters == 3 * 3 * 8 + 8
+    )
     assert depthwise.hyper == {
         "kernel": (3, 3), "stride": (1, 1), "padding": "same", "dilation": (1, 1), "groups": 4,
     }  # fmt: skip
@@ -129,13 +135,20 @@ def test_layers_of_nested_models(whole: KerasModel) -> None:
     assert whole.layer("body/block#2").inputs == ("body/block/conv",)
     assert whole.layer("body/add").inputs == ("body/block/conv#2", "body/stem")
     assert whole.layer("top").inputs == whole.layer("top/max").inputs == ("body/add",)
-    assert whole.weights("body/block") == {} and whole.weights("body/block/conv#2")["kernel"].shape == (3, 3, 4, 4)
+    assert whole.weights("body/block") == {} and whole.weights("body/block/conv#2")["kernel"].shape == (
+        3,
+        3,
+        4,
+        4,
+    )
 
 
 # -- scores --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [nets.functional, nets.sequential, nets.nested, nets.subclassed, nets.channels_first])
+@pytest.mark.parametrize(
+    "make", [nets.functional, nets.sequential, nets.nested, nets.subclassed, nets.channels_first]
+)
 def test_scores_are_before_the_activation(make: Any) -> None:
     native = make()
     model = KerasModel(native)
@@ -148,7 +161,9 @@ def test_scores_are_before_the_activation(make: Any) -> None:
     assert error(model.probabilities(scores), numpy(native(fed, training=False))) < 1e-5
 
 
-@pytest.mark.parametrize("make", [nets.functional, nets.sequential, nets.nested, nets.subclassed, nets.channels_first])
+@pytest.mark.parametrize(
+    "make", [nets.functional, nets.sequential, nets.nested, nets.subclassed, nets.channels_first]
+)
 def test_contract(make: Any) -> None:
     check_model(KerasModel(make()))
 
@@ -206,7 +221,7 @@ def test_activations_are_those_of_a_submodel(net: KerasModel) -> None:
 def test_gradients_against_the_engines_own(net: KerasModel) -> None:
     x = pictures(net)
     logits = nets.functional(head=None)
-    wanted = reference_gradient(lambda at: logits(at, training=False)[:, 2].sum(), x)
+    wanted = reference_gradient(lambda at: keras.ops.sum(logits(at, training=False)[:, 2]), x)
     got = net.trace(x, watch=("input",), target=2).gradients["input"]
     assert error(got, wanted) < 1e-5
 
@@ -215,7 +230,7 @@ def test_gradients_against_the_engines_own(net: KerasModel) -> None:
     y = logits.get_layer("predictions")(logits.get_layer("average")(y))
     tail = keras.Model(tail_in, y)
     trace = net.trace(x, watch=("pool",), target=2)
-    wanted = reference_gradient(lambda at: tail(at, training=False)[:, 2].sum(), trace.activations["pool"])
+    wanted = reference_gradient(lambda at: keras.ops.sum(tail(at, training=False)[:, 2]), trace.activations["pool"])
     assert error(trace.gradients["pool"], wanted) < 1e-5
 
 
@@ -240,9 +255,13 @@ def test_gradient_of_a_unit(whole: KerasModel) -> None:
     assert not trace.gradients["body/add"].any(), "a layer above the unit has no part in it"
     step, there = 1e-2, np.zeros_like(x)
     there[:, 4, 5, 0] = step
-    up, down = (whole.trace(x + s * there, watch=("body/block/conv",)).activations["body/block/conv"] for s in (1, -1))
+    up, down = (
+        whole.trace(x + s * there, watch=("body/block/conv",)).activations["body/block/conv"] for s in (1, -1)
+    )
     slope = (up - down)[:, 4, 5, 1] / (2 * step)
-    assert np.allclose(trace.gradients["input"][:, 4, 5, 0], slope, atol=1e-2 * np.abs(trace.gradients["input"]).max())
+    assert np.allclose(
+        trace.gradients["input"][:, 4, 5, 0], slope, atol=1e-2 * np.abs(trace.gradients["input"]).max()
+    )
 
 
 def test_replacing_runs_the_rest(whole: KerasModel) -> None:
@@ -250,11 +269,15 @@ def test_replacing_runs_the_rest(whole: KerasModel) -> None:
     stem, changed = "body/stem", np.random.default_rng(5).random((2, 12, 12, 4), np.float32)
     body = whole.native.get_layer("body")
     block, top = body.get_layer("block"), whole.native.get_layer("top")
-    wanted = numpy(top(block(block(changed)) + changed))
+    wanted = numpy(top(keras.ops.add(block(block(changed)), changed)))
     got = whole.trace(x, replace={stem: changed}, watch=(stem, "body"), target=0)
     assert error(whole.probabilities(got.scores), wanted) < 1e-5
     assert np.array_equal(got.activations[stem], changed) and got.gradients[stem].any()
-    assert not whole.trace(x, replace={"body": changed}, watch=("input", stem), target=0).gradients["input"].any()
+    assert (
+        not whole.trace(x, replace={"body": changed}, watch=("input", stem), target=0)
+        .gradients["input"]
+        .any()
+    )
 
 
 def test_every_layer_replaced_by_itself_is_exact(net: KerasModel, whole: KerasModel) -> None:
@@ -338,6 +361,7 @@ def test_two_threads(net: KerasModel) -> None:
 # -- weights -------------------------------------------------------------------------------------
 
 
+@slow_on_jax
 def test_weights_are_laid_out_alike() -> None:
     x = keras.Input((8, 8, 3))
     y = kl.Conv2D(6, (3, 2), groups=3, use_bias=False, name="grouped")(x)
@@ -348,7 +372,9 @@ def test_weights_are_laid_out_alike() -> None:
     y = kl.PReLU(shared_axes=(1, 2), name="prelu")(y)
     native = nets.shaken(keras.Model(x, kl.Dense(4, name="dense")(kl.GlobalMaxPooling2D()(y))))
     model = KerasModel(native)
-    shapes = {l.name: {n: a.shape for n, a in model.weights(l.name).items()} for l in model.layers}
+    shapes = {
+        layer.name: {name: a.shape for name, a in model.weights(layer.name).items()} for layer in model.layers
+    }
     assert shapes["grouped"] == {"kernel": (3, 2, 1, 6)}
     assert shapes["depthwise"] == {"kernel": (3, 3, 1, 12), "bias": (12,)}
     assert shapes["transposed"] == {"kernel": (2, 2, 12, 5), "bias": (5,)}
@@ -361,13 +387,15 @@ def test_weights_are_laid_out_alike() -> None:
     own = numpy(native.get_layer("depthwise").kernel)
     assert np.array_equal(model.weights("depthwise")["kernel"][:, :, 0, 2 * 3 + 1], own[:, :, 3, 1])
     assert np.array_equal(
-        model.weights("transposed")["kernel"][0, 1, 3, 2], numpy(native.get_layer("transposed").kernel)[0, 1, 2, 3]
+        model.weights("transposed")["kernel"][0, 1, 3, 2],
+        numpy(native.get_layer("transposed").kernel)[0, 1, 2, 3],
     )
     model.weights("dense")["kernel"][:] = 0
     assert model.weights("dense")["kernel"].any(), "weights are copies"
     assert model.layer("depthwise").hyper["groups"] == 6
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
 def test_quantised_weights_keep_their_names() -> None:
     native = nets.functional()
     native.quantize("int8")
@@ -488,7 +516,7 @@ def test_subclassed() -> None:
     assert "functional API" in model.cannot["activations"]
     real = native.dense.activation
     native.dense.activation = None
-    wanted = reference_gradient(lambda at: native(at, training=False)[:, 1].sum(), x)
+    wanted = reference_gradient(lambda at: keras.ops.sum(native(at, training=False)[:, 1]), x)
     native.dense.activation = real
     assert error(model.trace(x, watch=("input",), target=1).gradients["input"], wanted) < 1e-5
 
@@ -508,6 +536,7 @@ def test_subclassed_without_a_size() -> None:
     assert KerasModel(native, preprocess={"size": 10}).outputs == (3,)
 
 
+@slow_on_jax
 def test_half_precision() -> None:
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -518,7 +547,10 @@ def test_half_precision() -> None:
     trace = model.trace(x, watch=("input", "pool"), target=2)
     plain = KerasModel(nets.functional()).trace(x, watch=("input", "pool"), target=2)
     assert trace.scores.dtype == trace.gradients["pool"].dtype == np.float32
-    assert error(trace.scores, plain.scores) < 0.05 and error(trace.gradients["pool"], plain.gradients["pool"]) < 0.05
+    assert (
+        error(trace.scores, plain.scores) < 0.05
+        and error(trace.gradients["pool"], plain.gradients["pool"]) < 0.05
+    )
     again = model.trace(x, replace={"pool": trace.activations["pool"]}).scores
     assert np.array_equal(again, trace.scores)
 
@@ -531,7 +563,7 @@ def mobilenet() -> Iterator[Any]:
     yield keras.applications.MobileNetV2(weights=None, classes=10, input_shape=(96, 96, 3))
 
 
-@pytest.mark.skipif(ENGINE == "jax", reason="compiling each of its operations takes half a minute")
+@slow_on_jax
 def test_mobilenet(mobilenet: Any) -> None:
     model = KerasModel(nets.shaken(mobilenet))
     assert len(model.layers) == 155 and model.activation == "softmax"

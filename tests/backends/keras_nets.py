@@ -55,13 +55,19 @@ def sequential() -> Any:
 def nested(outer_head: bool = True) -> Any:
     """Models in models in a model, one of them called twice, the last with a fused softmax."""
     block_in = keras.Input((SIDE, SIDE, 4))
-    block = keras.Model(block_in, kl.Conv2D(4, 3, padding="same", activation="relu", name="conv")(block_in), name="block")
+    block = keras.Model(
+        block_in, kl.Conv2D(4, 3, padding="same", activation="relu", name="conv")(block_in), name="block"
+    )
     body_in = keras.Input((SIDE, SIDE, 3))
     y = kl.Conv2D(4, 3, padding="same", name="stem")(body_in)
     y = kl.Add(name="add")([block(block(y)), y])
     body = keras.Model(body_in, y, name="body")
     top = keras.Sequential(
-        [keras.Input((SIDE, SIDE, 4)), kl.GlobalMaxPooling2D(name="max"), kl.Dense(4, activation="softmax", name="dense")],
+        [
+            keras.Input((SIDE, SIDE, 4)),
+            kl.GlobalMaxPooling2D(name="max"),
+            kl.Dense(4, activation="softmax", name="dense"),
+        ],
         name="top",
     )
     x = keras.Input((SIDE, SIDE, 3))
