@@ -69,7 +69,7 @@ def open_torch(
             )
         notes += fit_weights(native, weights, name)
     if device:
-        native = native.to(device)
+        native = _placed(native, device)
     return Opened(native.eval(), name, preprocess, {"arch": name, "opening_notes": notes})
 
 
@@ -81,6 +81,13 @@ def _check_device(torch: Any, device: str | None) -> None:
     if not known.get(base):
         has = ", ".join(name for name, there in known.items() if there)
         raise UsageError(f"no device {device!r} here; this machine has {has}")
+
+
+def _placed(native: Any, device: str) -> Any:
+    try:
+        return native.to(device)
+    except (RuntimeError, AssertionError) as error:  # no such number, or no room on it
+        raise CannotOpen(f"cannot put the model on {device}: {str(error).partition(chr(10))[0]}") from error
 
 
 def _read(torch: Any, path: Path, kind: Format, trust: bool) -> Any:
