@@ -18,7 +18,13 @@ from ..render.card import draw_panel
 from ..render.colour import DIVERGING, LEVELS, SEQUENTIAL, Style, tables
 from ..render.html import alt_text, png
 from ..render.raster import (
-    columns_of, draw_heatmap, draw_picture, draw_tiles, heatmap_limits, shown_tiles, tiles_limits,
+    columns_of,
+    draw_heatmap,
+    draw_picture,
+    draw_tiles,
+    heatmap_limits,
+    shown_tiles,
+    tiles_limits,
 )  # fmt: skip
 from ..result import Result, describe
 from .api import number_in

@@ -61,8 +61,8 @@ class Viewer:
     ) -> None:
         if not is_loopback(host):
             raise UsageError(
-                f"the viewer serves this machine only and cannot listen at {host}: leave --host out, and reach it "
-                "from elsewhere through an ssh tunnel (ssh -L 8765:127.0.0.1:8765 …)"
+                f"the viewer serves this machine only and cannot listen at {host}: leave --host out, and "
+                "reach it from elsewhere through an ssh tunnel (ssh -L 8765:127.0.0.1:8765 …)"
             )
         self._desk = InProcess(model, images)
         try:
@@ -101,11 +101,12 @@ class Viewer:
         return f"<cnnlens viewer at {self.url}>"
 
     def _repr_html_(self) -> str:
-        return f'<a href="{escape(self.url)}" target="_blank" rel="noopener">cnnlens viewer at {escape(self.url)}</a>'
+        url = escape(self.url)
+        return f'<a href="{url}" target="_blank" rel="noopener">cnnlens viewer at {url}</a>'
 
 
 def _listen(app: Any, host: str, port: int) -> Any:
-    """waitress, with what it assumes of strangers taken back: any address, bodies of a gibibyte, four threads."""
+    """waitress, with what it assumes of strangers taken back: any address, bodies of a GiB, four threads."""
     try:
         return waitress.create_server(
             app,
@@ -121,6 +122,6 @@ def _listen(app: Any, host: str, port: int) -> Any:
         )
     except OSError as error:
         raise UsageError(
-            f"cannot listen at {host}, port {port}: {error.strerror}. Another program (a viewer?) may have it; "
+            f"cannot listen at {host}, port {port}: {error.strerror}. Another program may have it; "
             "--port 0 takes any free one"
         ) from error
