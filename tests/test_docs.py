@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import click
 import pytest
+from conftest import need
 
 import cnnlens
 from cnnlens import cli, errors, hookspecs, registry
@@ -178,7 +179,7 @@ def calls(text: str) -> Iterator[ast.Call]:
     for block in blocks(text):
         if block.language == "python" and not block.text.startswith("cnnlens"):  # a bare signature
             for node in ast.walk(ast.parse(block.text)):
-                if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("cnnlens."):
+                if isinstance(node, ast.Call) and re.fullmatch(r"cnnlens(\.\w+)+", ast.unparse(node.func)):
                     yield node
 
 
@@ -200,7 +201,7 @@ def binds(call: ast.Call) -> str:
 
 @BY_PAGE
 def test_every_call_fits_what_it_calls(page: Path) -> None:
-    pytest.importorskip("flask")
+    need("flask")
     assert [fault for call in calls(page.read_text()) if (fault := binds(call))] == []
 
 
@@ -269,7 +270,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 
 def test_every_route_of_the_rest_api_is_documented() -> None:
-    pytest.importorskip("flask")
+    need("flask")
     from cnnlens.viewer.openapi import document
 
     routes = {f"{verb.upper()} {path}" for path, verbs in document()["paths"].items() for verb in verbs}
@@ -374,7 +375,7 @@ def test_write_a_visualiser_runs_as_it_stands(tmp_path: Path, monkeypatch: pytes
 
 def test_the_tutorial_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("torchvision", "efficientnet_lite_pytorch", "skimage"):
-        pytest.importorskip(package)
+        need(package)
     monkeypatch.chdir(tmp_path)
     run_page(DOCS / "tutorial.md", tmp_path)
     made = {path.name for path in tmp_path.iterdir()}
