@@ -196,13 +196,13 @@ class Model(ABC):
                 "open them with cnnlens.images.open_image and fit them with model.input.fit"
             )
         inner = tuple(name for name in watch if name != "input")
-        for name in (*inner, *replace):
-            if not self.layer(name).shape:
-                raise Unmet(f"layer {name!r} of {self.name} does not hand on one array that could be read")
         if inner:
             self._require("activations")
         if replace:
             self._require("replace")
+        for name in (*inner, *replace):
+            if not self.layer(name).shape:
+                raise Unmet(f"layer {name!r} of {self.name} does not hand on one array that could be read")
         for name, values in replace.items():
             if values.shape[1:] != self.layer(name).shape:
                 raise BadInput(f"layer {name!r} hands on (n, {self.layer(name).shape}), got {values.shape}")
