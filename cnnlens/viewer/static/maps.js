@@ -8,7 +8,7 @@ import { legend, pager, sheet, PAGE } from "./sheet.js";
 
 const SCALES = [["unit", "map", "Each map on its own scale"], ["layer", "layer", "One scale for the layer: a dead map looks dead"], ["global", "all layers", "One scale for all layers"]];
 let asking = null;
-let shown = null; // what the sheet at hand is of
+let shown = null; // what the sheet is of
 export let last = null; // {id, n, panel, layer}: the result on the page, for the enlarged map
 
 export function begin() {
@@ -38,7 +38,7 @@ function headOf(layer) {
 	segments(scale, SCALES, state.get("scale", "layer"), (v) => state.set({ scale: v === "layer" ? null : v, page: null }));
 	segments(order, [["index", "number"], ["energy", "strength", "The strongest first"]], state.get("order", "index"), (v) => state.set({ order: v === "index" ? null : v, page: null }));
 	const element = h("header", { class: "head" }, h("div", { class: "what" }, h("h2", {}, icon(layer.kind), layer.name), h("p", { class: "facts" }, layers.words(layer))),
-		layer.has_maps ? h("div", { class: "row wrap" }, h("span", { class: "lead" }, "Scale"), scale, h("span", { class: "lead" }, "Order"), order) : null);
+		layer.has_maps ? h("div", { class: "row wrap" }, h("span", { class: "pair" }, "Scale", scale), h("span", { class: "pair" }, "Order", order)) : null);
 	return { element };
 }
 

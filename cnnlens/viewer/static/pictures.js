@@ -20,8 +20,7 @@ export const target = () => state.get("target", "top1");
 export function begin(start) {
 	model = start.model;
 	pictures = start.images;
-	$("classes").replaceChildren(...["top1", "top2", "top3"].map((v) => h("option", { value: v })),
-		...(model.classes ?? []).map((name, i) => h("option", { value: name }, String(i))));
+	$("classes").replaceChildren(...(model.classes ?? []).map((name, i) => h("option", { value: name }, String(i))));
 	$("file").addEventListener("change", () => { take([...$("file").files]); $("file").value = ""; });
 	$("target").addEventListener("change", () => state.set({ target: $("target").value.trim() === "top1" ? null : $("target").value.trim() }));
 	state.when(["img"], () => { draw(); predict(); });
