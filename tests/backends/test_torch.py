@@ -239,6 +239,30 @@ def test_random_layers_leave_the_random_numbers_alone() -> None:
     assert_untouched(before, snapshot(model), "a noisy model")
 
 
+def test_a_layer_that_hands_its_input_on_is_apart_from_the_way_round_it() -> None:
+    class Around(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+            self.same = nn.Identity()
+            self.drop = nn.Dropout()
+
+        def forward(self, x: Any) -> Any:
+            y = self.conv(x)
+            return (self.drop(self.same(y)) * 3 + y).mean((2, 3))
+
+    model = wrap(Around(), preprocess={"size": 8})
+    x = picture(model)[None]
+    names = ["input", "conv", "same", "drop"]
+    gradients = model.trace(x, watch=names, target=0).gradients
+    for name in ("same", "drop"):
+        assert np.allclose(model.trace(x, watch=[name], target=0).gradients[name], gradients[name], atol=1e-7)
+        assert np.allclose(gradients[name][..., 0], 3 / 36) and np.allclose(gradients["conv"][..., 0], 4 / 36)
+        zeros = {name: np.zeros((1, 6, 6, 4), np.float32)}
+        expected = model.trace(x, watch=["conv"]).activations["conv"].mean((1, 2))
+        assert np.allclose(model.trace(x, replace=zeros).scores, expected, atol=1e-5)
+
+
 def test_activations_are_copies(net: Model) -> None:
     x = picture(net)[None]
     first = net.trace(x, watch=["stem", "input"])
