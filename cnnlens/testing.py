@@ -171,9 +171,14 @@ def snapshot(model: Model) -> dict[str, Any]:
         state |= _torch_state(model.native)
     elif model.framework.startswith("keras"):
         native = model.native
-        state["weights"] = {v.path: np.array(v) for v in native.variables}
+        state["weights"] = {v.path: _array_of(v.value) for v in native.variables}
         state["trainable"] = [layer.trainable for layer in native._flatten_layers()]
     return state
+
+
+def _array_of(value: Any) -> Any:
+    """A copy of an engine's array as NumPy; torch's has to leave its graph and device first."""
+    return np.array(value.detach().cpu() if hasattr(value, "detach") else value)
 
 
 def _torch_state(module: Any) -> dict[str, Any]:
