@@ -53,8 +53,8 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "Array", "Bars", "CnnlensError", "Cost", "Curve", "Field", "Heatmap", "Image", "InputSpec", "KernelsLayer",
-    "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture", "Probe", "Result", "Sheet", "Table",
-    "Target", "Tiles", "Trace", "Visualiser", "errors", "hookimpl", "load", "look", "open_image", "sheet", "view",
-    "visualiser", "visualisers", "wrap",
+    "Array", "Bars", "CnnlensError", "Cost", "Curve", "Field", "Heatmap", "Image", "InputSpec",
+    "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture", "Probe",
+    "Result", "Sheet", "Table", "Target", "Tiles", "Trace", "Visualiser", "errors", "hookimpl", "load",
+    "look", "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
 ]  # fmt: skip

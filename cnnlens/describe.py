@@ -50,7 +50,8 @@ def _described(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     bounds = {
         ours: kind[theirs]
         for theirs, ours in (
-            ("minimum", "at least"), ("maximum", "at most"), ("exclusiveMinimum", "above"), ("exclusiveMaximum", "below"),
+            ("minimum", "at least"), ("maximum", "at most"),
+            ("exclusiveMinimum", "above"), ("exclusiveMaximum", "below"),
         )
         if theirs in kind
     }  # fmt: skip

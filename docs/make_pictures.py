@@ -65,7 +65,7 @@ def photograph_the_viewer(model: cnnlens.Model) -> None:
         flags += ["--virtual-time-budget=9000", f"--screenshot={taken}", viewer.url]
         subprocess.run([browser, *flags], check=True, capture_output=True, timeout=120, cwd=folder)
         with Image.open(taken) as page:
-            scaled(page.convert("RGB"), 900).save(FOLDER / "viewer.png", optimize=True)
+            scaled(page.convert("RGB"), 820).save(FOLDER / "viewer.png", optimize=True)
 
 
 def small(picture: Image.Image) -> Image.Image:

@@ -28,7 +28,7 @@ def main(folder: Path) -> None:
 
     # why this class rather than the next one
     rather = cnnlens.look(model, cat.towards("Egyptian cat - tabby"), "grad-cam", positive=False)
-    print(f"Egyptian cat − tabby: from {rather.array.min():.3f} to {rather.array.max():.3f}")  # noqa: RUF001
+    print(f"Egyptian cat − tabby: from {rather.array.min():.3f} to {rather.array.max():.3f}")
     print("saved", rather.save(folder / "rather-than-tabby.png"))
 
 

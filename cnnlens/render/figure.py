@@ -1,4 +1,4 @@
-"""A result as a matplotlib figure; matplotlib comes in here and only here, and never pyplot, whose state is global."""
+"""A result as a matplotlib figure. matplotlib comes in here only, and never pyplot, whose state is global."""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ def draw_html(result: Result, **options: Any) -> str:
     body = "\n".join(panel_html(panel, result.pixels, style) for panel in result.panels)
     return (
         f'<section class="cnnlens"><style>{_CSS}</style><h3>{escape(result.caption)}</h3>{body}'
-        f"<details><summary>How this came to be{paper}</summary><pre>{escape(facts)}</pre></details></section>"
+        f"<details><summary>How this came to be{paper}</summary><pre>{escape(facts)}</pre></details>"
+        "</section>"
     )
 
 

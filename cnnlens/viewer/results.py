@@ -139,6 +139,9 @@ def _first_of(panel: Tiles) -> int:
 def _described(panel: Panel) -> dict[str, Any]:
     """What a panel is, the ends of its scale, and its values where they are few."""
     told = describe(panel) | {"alt": alt_text(panel)}
+    values = panel_array(panel)
+    odd = 0 if values is None else int((~np.isfinite(values)).sum())
+    told["odd"] = f"{odd} of {np.size(values)} values are not finite, and drawn in magenta." if odd else None
     match panel:
         case Heatmap():
             told["limits"] = heatmap_limits(panel)

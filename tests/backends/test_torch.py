@@ -16,7 +16,7 @@ from cnnlens.testing import assert_untouched, check_model, picture, snapshot
 
 torch = need("torch")
 from torch import nn  # noqa: E402 (torch may be missing)
-from torch.nn import functional as F  # noqa: E402, N812
+from torch.nn import functional as F  # noqa: E402
 
 
 def awkward() -> Any:
@@ -71,7 +71,8 @@ def test_layers_in_call_order_with_functions_and_repeated_calls(net: Model) -> N
     assert names == [
         "stem", "relu",
         "block", "block.conv1", "block.bn", "block.relu", "block.conv2", "block.add", "block.relu#2",
-        "block#2", "block.conv1#2", "block.bn#2", "block.relu#3", "block.conv2#2", "block.add#2", "block.relu#4",
+        "block#2", "block.conv1#2", "block.bn#2", "block.relu#3", "block.conv2#2", "block.add#2",
+        "block.relu#4",
         "avg_pool2d", "max_pool2d", "cat", "mean", "head", "softmax",
     ]  # fmt: skip
     by_name = {layer.name: layer for layer in net.layers}

@@ -53,9 +53,10 @@ export function segments(host, options, current, choose) {
 }
 
 /** An error in its place: what happened, and what to do next. */
-export function said(message, next = null) {
-	return h("div", { class: "said", role: "alert" }, h("p", {}, message), next);
-}
+export const said = (message, next = null) => h("div", { class: "said", role: "alert" }, h("p", {}, message), next);
+
+/** The same for what is no error. */
+export const hint = (message, next = null) => h("div", { class: "said hint" }, h("p", {}, message), next);
 
 /** One tab stop for a row of buttons; arrows walk. `across` says how many stand in a row. */
 export function roving(host, selector, across = () => 1) {

@@ -135,7 +135,7 @@ async function predict() {
 	const shown = current();
 	const host = $("predictions");
 	bars = [];
-	if (!shown) return host.replaceChildren();
+	if (!shown) return host.replaceChildren(h("p", { class: "facts" }, "of the picture, when there is one"));
 	if (!host.childElementCount) host.replaceChildren(...Array.from({ length: 5 }, () => h("div", { class: "bar-row ghost" })));
 	try {
 		const job = await api.run({ images: [shown.id], visualisers: [{ name: "class-probabilities" }] }, { signal: mine.signal });
