@@ -68,7 +68,7 @@ class Result:
         return {"facts": dict(self.facts), "panels": [describe(panel) for panel in self.panels]}
 
     def image(self, **options: Any) -> PILImage:
-        """The result as one picture, with colour bars and numbers; options are `cnnlens.render.Look`'s."""
+        """The result as one picture, with colour bars and numbers; options are those of `Style`."""
         from .render.card import draw_card
 
         return draw_card(self, **options)
