@@ -93,7 +93,7 @@ AT_IMPORT: dict[str, set[str]] = {
     "cnnlens/cli.py": {"click"},
     "cnnlens/hookspecs.py": {"pluggy"},
     "cnnlens/images.py": {"PIL"},
-    "cnnlens/preprocess.py": {"PIL"},
+    "cnnlens/preprocess/": {"PIL"},
     "cnnlens/registry.py": {"pluggy"},
     "cnnlens/render/": {"PIL"},
     "cnnlens/render/figure.py": {"PIL", "matplotlib"},
