@@ -43,6 +43,7 @@ ARROWS: dict[str, set[str]] = {
     # a Model and a picture become panels
     "probe": {"arrays", "errors", "images", "model", "targets"},
     "settings": {"errors", "model"},
+    "doctor": {"arrays", "errors", "images", "model", "preprocess"},
     "visualiser": {"errors", "model", "panels", "probe", "settings"},
     "registry": {"errors", "hookspecs", "visualiser"},
     "describe": {"model", "registry", "visualiser"},
@@ -61,7 +62,7 @@ ARROWS: dict[str, set[str]] = {
     },
     # the faces
     FACE: {
-        "arrays", "errors", "hookspecs", "images", "look", "model", "opening", "panels", "preprocess",
+        "arrays", "doctor", "errors", "hookspecs", "images", "look", "model", "opening", "panels", "preprocess",
         "probe", "registry", "result", "settings", "targets", "viewer", "visualiser",
     },
     "viewer": {
@@ -69,7 +70,7 @@ ARROWS: dict[str, set[str]] = {
         "panels", "preprocess", "probe", "registry", "render", "result", "settings", "targets", "visualiser",
     },
     "cli": {
-        FACE, "demo", "describe", "errors", "images", "labels", "look", "model", "opening", "panels",
+        FACE, "demo", "describe", "doctor", "errors", "images", "labels", "look", "model", "opening", "panels",
         "registry", "render", "result", "viewer", "visualiser",
     },
 }  # fmt: skip
@@ -181,7 +182,7 @@ def reached_room(one: Import, rooms: set[str]) -> str | None:
 
 
 #: `from cnnlens import look` is the function on the face, `from . import registry` the room.
-FACE_FIRST = {"look", "visualiser"}
+FACE_FIRST = {"doctor", "look", "visualiser"}
 
 
 def core_files() -> list[Path]:
