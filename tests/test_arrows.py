@@ -93,7 +93,7 @@ EVERYWHERE = {"numpy"}
 AT_IMPORT: dict[str, set[str]] = {
     "cnnlens/cli.py": {"click"},
     "cnnlens/hookspecs.py": {"pluggy"},
-    "cnnlens/images.py": {"PIL"},
+    "cnnlens/images/": {"PIL"},
     "cnnlens/preprocess/": {"PIL"},
     "cnnlens/registry.py": {"pluggy"},
     "cnnlens/render/": {"PIL"},
