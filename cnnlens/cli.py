@@ -56,7 +56,7 @@ def model_options(command: C) -> C:
                      help="an argument for --arch; may be repeated"),
         click.option("--labels", metavar="FILE|imagenet", help="names of the classes"),
         click.option("--preprocess", metavar="PRESET|FILE",
-                     help="imagenet, caffe, -1..1, unit, raw, or a .json file"),
+                     help="imagenet, caffe, -1..1, unit, raw …, or a .json file"),
         click.option("--device", metavar="DEVICE", help="cpu, cuda or mps, for PyTorch"),
         click.option("--trust", is_flag=True, help="open a file that holds code, and run that code"),
     )):  # fmt: skip
@@ -180,6 +180,41 @@ def layers(model: str, as_json: bool, **opening: Any) -> None:
         click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     for ability, reason in sorted(opened.cannot.items()):
         click.echo(f"no {ability}: {reason}", err=True)
+
+
+@main.command()
+@click.argument("model")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--labels-csv",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="file,label for each picture of FOLDER",
+)
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="pictures to look at")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="write the preprocessing found, for --preprocess"
+)
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+@model_options
+def doctor(
+    model: str, folder: Path | None, labels_csv: Path | None, limit: int, out: Path | None, as_json: bool,
+    **opening: Any,
+) -> None:  # fmt: skip
+    """Which preprocessing MODEL was trained with, and what is wrong with it.
+
+    FOLDER holds a sub-folder of pictures for each class, or pictures and a labels.csv of file,label; without
+    it only what needs no picture is looked at. Leaves with 0 whatever is found.
+    """
+    from .doctor import doctor as examine
+
+    opened = open_model(model, opening)
+    with _progress("doctor") as progress:
+        found = examine(opened, folder, labels_csv=labels_csv, limit=limit, progress=progress)
+    click.echo(json.dumps(found.facts(), ensure_ascii=False) if as_json else str(found))
+    if out is not None:
+        found.save(out)
+        click.echo(f"wrote {out}", err=as_json)
 
 
 @main.command()

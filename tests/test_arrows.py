@@ -44,6 +44,7 @@ ARROWS: dict[str, set[str]] = {
     # a Model and a picture become panels
     "probe": {"arrays", "errors", "images", "layer", "model", "targets"},
     "settings": {"errors", "layer", "model"},
+    "doctor": {"arrays", "errors", "images", "layer", "model", "preprocess"},
     "visualiser": {"errors", "model", "panels", "probe", "settings"},
     "registry": {"errors", "hookspecs", "visualiser"},
     "describe": {"layer", "model", "registry", "visualiser"},
@@ -64,6 +65,7 @@ ARROWS: dict[str, set[str]] = {
     FACE: {
         "arrays", "errors", "hookspecs", "images", "layer", "look", "model", "opening", "panels",
         "preprocess", "probe", "registry", "result", "settings", "targets", "viewer", "visualiser",
+        "doctor",
     },
     "viewer": {
         FACE, "arrays", "demo", "describe", "errors", "images", "labels", "layer", "look", "model", "opening",
@@ -71,7 +73,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "cli": {
         FACE, "demo", "describe", "errors", "images", "labels", "layer", "look", "model", "opening", "panels",
-        "registry", "render", "result", "viewer", "visualiser",
+        FACE, "doctor", "registry", "render", "result", "viewer", "visualiser",
     },
     "__main__": {"cli"},
 }  # fmt: skip
@@ -94,8 +96,8 @@ EVERYWHERE = {"numpy"}
 AT_IMPORT: dict[str, set[str]] = {
     "cnnlens/cli.py": {"click"},
     "cnnlens/hookspecs.py": {"pluggy"},
-    "cnnlens/images.py": {"PIL"},
-    "cnnlens/preprocess.py": {"PIL"},
+    "cnnlens/images/": {"PIL"},
+    "cnnlens/preprocess/": {"PIL"},
     "cnnlens/registry.py": {"pluggy"},
     "cnnlens/render/": {"PIL"},
     "cnnlens/render/figure.py": {"PIL", "matplotlib"},
@@ -183,7 +185,7 @@ def reached_room(one: Import, rooms: set[str]) -> str | None:
 
 
 #: `from cnnlens import look` is the function on the face, `from . import registry` the room.
-FACE_FIRST = {"look", "visualiser"}
+FACE_FIRST = {"doctor", "look", "visualiser"}
 
 
 def core_files() -> list[Path]:

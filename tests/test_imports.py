@@ -26,7 +26,7 @@ HEAVY = (
 PUBLIC = [
     "Array", "Bars", "CnnlensError", "Cost", "Curve", "Field", "Heatmap", "Image", "InputSpec",
     "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture", "Probe", "Result",
-    "Sheet", "Table", "Target", "Tiles", "Trace", "Visualiser", "errors", "hookimpl", "load", "look",
+    "Sheet", "Table", "Target", "Tiles", "Trace", "Visualiser", "doctor", "errors", "hookimpl", "load", "look",
     "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
 ]  # fmt: skip
 
