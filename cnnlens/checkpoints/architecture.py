@@ -24,7 +24,10 @@ class Built(NamedTuple):
 
 
 def build(arch: Any, arguments: Mapping[str, Any]) -> Built:
-    """Build `arch`: a name of torchvision or timm, `module:callable`, `file.py:callable`, a callable, model."""
+    """Build `arch`: a name of torchvision or timm, `module:callable`, `file.py:callable` or the thing itself.
+
+    Code is run, names are not looked up anywhere but in the installed libraries.
+    """
     if isinstance(arch, str):
         if named := find_named(arch):
             return _from_zoo(*named, arguments)

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import Mismatch
+from ..errors import Mismatch, MissingPackage
 from .matching import find, nearest, spellings
 from .prefixes import Peeled
 from .signature import Signature, signature_of, words
@@ -80,7 +80,10 @@ def _classes(found: Signature, wanted: Signature, wrong: Sequence[str]) -> str:
 
 def _better(weights: Mapping[str, Any]) -> str:
     """The architectures by name that fit, or are near enough to be worth a word."""
-    match = find(weights)
+    try:
+        match = find(weights)
+    except MissingPackage:  # without a library of architectures there is none to compare with
+        return ""
     if match:
         them = " or ".join(f"--arch {name}" for name in match.names[:5])
         return f"They are the weights of another architecture: {them} (or leave --arch out)"

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from math import prod
 from typing import Any
 
 from .signature import Head, Signature, fingerprint, head_of, signature_of, words
@@ -78,15 +79,8 @@ def describe(zoo: Zoo, name: str) -> list[Entry]:
 def _entry(zoo: str, name: str, arguments: Mapping[str, Any], signature: Signature, head: Head) -> Entry:
     return Entry(
         zoo, name, fingerprint(signature, head), head, words(signature), len(signature),
-        sum(_size(shape) for key, shape in signature.items() if key not in dict(head)), arguments,
+        sum(prod(shape) for key, shape in signature.items() if key not in dict(head)), arguments,
     )  # fmt: skip
-
-
-def _size(shape: Sequence[int]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
 
 
 @cache

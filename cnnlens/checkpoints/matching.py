@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 from .index import Entry, entries
@@ -16,6 +17,9 @@ from .old_names import renewed
 from .prefixes import Peeled, peelings
 from .signature import Signature, class_count, fingerprint, signature_of, words
 from .zoo import Zoo, installed_zoos, make_on_meta
+
+#: How many architectures are built, on the meta device, to find the nearest.
+_BUILT = 8
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Match:
     entries: tuple[Entry, ...]
     classes: int
     weights: Mapping[str, Any] = field(repr=False)
-    notes: tuple[str, ...] = ()
+    why: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -36,7 +40,7 @@ class Match:
         """The match within those of this name, by which the file calls its architecture; None for none."""
         bare = (name or "").partition(".")[0]  # timm adds a tag for the weights
         kept = tuple(e for e in self.entries if bare in (e.name, e.title))
-        return Match(kept, self.classes, self.weights, self.notes) if kept else None
+        return replace(self, entries=kept) if kept else None
 
 
 def find(weights: Mapping[str, Any], zoos: Sequence[Zoo] | None = None) -> Match | None:
@@ -46,7 +50,7 @@ def find(weights: Mapping[str, Any], zoos: Sequence[Zoo] | None = None) -> Match
         found = _lookup(signature_of(peeled.weights), known)
         if found:
             classes, fitting = found
-            return Match(_without_twins(fitting), classes, peeled.weights, tuple(peeled.notes))
+            return Match(_without_twins(fitting), classes, peeled.weights)
     return None
 
 
@@ -94,14 +98,15 @@ class Near:
 def nearest(weights: Mapping[str, Any], zoos: Sequence[Zoo] | None = None, count: int = 3) -> list[Near]:
     """The architectures that share most names and shapes with the weights, the nearest first."""
     opened = {zoo.title: zoo for zoo in (installed_zoos() if zoos is None else zoos)}
-    known = entries(opened.values())
+    # of the same by the same name, torchvision's
+    known = list({(e.name, e.fingerprint): e for e in reversed(entries(opened.values()))}.values())
     found: list[tuple[float, int, Entry, Signature]] = []
     for peeled in spellings(weights):
         signature = signature_of(peeled.weights)
-        for likeness, entry in _likely(signature, known, 2 * count):
+        for likeness, entry in _likely(signature, known, _BUILT):
             found.append((likeness, len(found), entry, signature))
     best: dict[str, Near] = {}
-    for _, _, entry, spelt in sorted(found, key=lambda row: -row[0])[: 2 * count]:
+    for _, _, entry, spelt in sorted(found, key=lambda row: -row[0])[:_BUILT]:
         near = _compare(opened[entry.zoo], entry, spelt)
         if near.share > 0 and near.share > (best[entry.title].share if entry.title in best else 0):
             best[entry.title] = near
@@ -109,17 +114,21 @@ def nearest(weights: Mapping[str, Any], zoos: Sequence[Zoo] | None = None, count
 
 
 def _likely(signature: Signature, known: Sequence[Entry], count: int) -> list[tuple[float, Entry]]:
-    """The entries whose words and whose number of weights are nearest; nothing is built for it."""
-    own = words(signature)
+    """The entries whose words, number of tensors and size are nearest; nothing is built for it."""
+    own, numbers = words(signature), sum(map(prod, signature.values()))
     likeness: dict[frozenset[str], float] = {}
     ranked = []
     for entry in known:
         if entry.words not in likeness:
             likeness[entry.words] = len(own & entry.words) / len(own | entry.words)
         if likeness[entry.words] > 0.2:
-            depth = min(entry.tensors, len(signature)) / max(entry.tensors, len(signature), 1)
-            ranked.append((likeness[entry.words] + depth, entry))
+            depth, size = _ratio(entry.tensors, len(signature)), _ratio(entry.parameters, numbers)
+            ranked.append((likeness[entry.words] + depth + size, entry))
     return sorted(ranked, key=lambda pair: -pair[0])[:count]
+
+
+def _ratio(one: int, other: int) -> float:
+    return min(one, other) / max(one, other, 1)
 
 
 def _compare(zoo: Zoo, entry: Entry, signature: Signature) -> Near:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +17,7 @@ from .harmless import harmless_globals
 from .matching import Match, find, nearest
 from .published import find_published
 from .unwrapping import Unwrapped, unwrap
+from .zoo import installed_zoos
 
 if TYPE_CHECKING:
     from . import Opened
@@ -75,7 +78,7 @@ def _fitted(torch: Any, held: Unwrapped, asked: _Asked) -> tuple[Built, tuple[st
     if arch is None:
         match = _narrowed(_found(held, asked.file), published.name if published else held.arch, asked.file)
         arch, arguments = match.names[0].partition(",")[0], {**_chosen_by(match), **arguments}
-        notes = [f"architecture found from the tensors: {match.names[0]}", *_class_note(match)]
+        notes = [f"architecture found from the tensors: {match.names[0]}", *match.why, *_class_note(match)]
     elif isinstance(arch, str) and not arguments and (named := find_named(arch)):
         fitting = find(held.weights, [named[0]])
         if fitting and (fitting := fitting.narrowed(named[1])):
@@ -106,13 +109,14 @@ def _found(held: Unwrapped, file: str) -> Match:
     match = find(held.weights)
     if match:
         return match
-    called = f" (the file calls its own {held.arch!r})" if held.arch else ""
-    near = [f"\n  {one}" for one in nearest(held.weights)]
-    told = f". The nearest are{''.join(near)}" if near else ""
+    called = f", which the file calls {held.arch!r}" if held.arch else ""
+    searched = " and ".join(f"{zoo.title} {zoo.version}" for zoo in installed_zoos())
+    near = "".join(f"\n  {one}" for one in nearest(held.weights))
+    told = f"; the nearest are{near}" if near else ""
     raise UsageError(
-        f"{file} holds {len(held.weights)} arrays of weights and no architecture{called}, and they fit none "
-        "of torchvision's or timm's: name yours with --arch (a name, package.module:callable or "
-        f"file.py:callable){told}"
+        f"{file} holds {len(held.weights)} arrays of weights and no architecture: name it with --arch "
+        "(a torchvision or timm name, package.module:callable or file.py:callable). "
+        f"They fit no architecture of {searched}{called}{told}"
     )
 
 
@@ -122,7 +126,7 @@ def _narrowed(match: Match, called: str | None, file: str) -> Match:
         return match
     narrowed = match.narrowed(called)
     if narrowed and len(narrowed.entries) == 1:
-        return narrowed
+        return replace(narrowed, why=(f"of {', '.join(match.names)} the one that the file names",))
     raise UsageError(
         f"the tensors of {file} fit {len(match.entries)} architectures that have the same names and shapes "
         f"and compute or are fed differently: choose with --arch {' | '.join(match.names)}"
@@ -157,10 +161,11 @@ def _read(torch: Any, path: Path, kind: Format, trust: bool) -> Any:
         with torch.serialization.safe_globals(harmless_globals()):
             return torch.load(path, map_location="cpu", weights_only=not trust)
     except pickle.UnpicklingError as error:
-        reason = str(error).partition("\n")[0]
+        said = re.search(r"Unsupported [^\n]*?(?= was not|\. Please|$)", str(error), re.MULTILINE)
+        reason = f" ({said[0]})" if said else ""
         raise Refused(
-            f"{path.name} holds more than weights, and opening it would run code that came with it "
-            f"({reason}). If you trust who made it, say --trust; better, save its state_dict() alone"
+            f"{path.name} holds more than weights, and opening it would run code that came with it"
+            f"{reason}. If you trust who made it, say --trust; better, save its state_dict() alone"
         ) from error
     except (
         RuntimeError,
