@@ -98,12 +98,13 @@ class Near:
 def nearest(weights: Mapping[str, Any], zoos: Sequence[Zoo] | None = None, count: int = 3) -> list[Near]:
     """The architectures that share most names and shapes with the weights, the nearest first."""
     opened = {zoo.title: zoo for zoo in (installed_zoos() if zoos is None else zoos)}
-    # of the same by the same name, torchvision's
-    known = list({(e.name, e.fingerprint): e for e in reversed(entries(opened.values()))}.values())
+    one: dict[tuple[str, str], Entry] = {}  # of the same by the same name, torchvision's
+    for entry in entries(opened.values()):
+        one.setdefault((entry.name, entry.fingerprint), entry)
     found: list[tuple[float, int, Entry, Signature]] = []
     for peeled in spellings(weights):
         signature = signature_of(peeled.weights)
-        for likeness, entry in _likely(signature, known, _BUILT):
+        for likeness, entry in _likely(signature, list(one.values()), _BUILT):
             found.append((likeness, len(found), entry, signature))
     best: dict[str, Near] = {}
     for _, _, entry, spelt in sorted(found, key=lambda row: -row[0])[:_BUILT]:

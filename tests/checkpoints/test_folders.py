@@ -60,7 +60,8 @@ def resnet(tmp_path: Path) -> Path:
     torch.manual_seed(4)
     transformers.ResNetForImageClassification(config).save_pretrained(tmp_path / "hub")
     processor = {
-        "do_resize": True, "size": {"shortest_edge": 36}, "do_center_crop": True, "crop_size": {"height": 32, "width": 32},
+        "do_resize": True, "size": {"shortest_edge": 36},
+        "do_center_crop": True, "crop_size": {"height": 32, "width": 32},
         "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True, "resample": 3,
         "image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25],
     }  # fmt: skip

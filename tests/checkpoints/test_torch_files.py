@@ -108,7 +108,10 @@ LAYOUTS: dict[str, tuple[Any, str]] = {
         lambda n: {"model_state_dict": n.state_dict(), "optimizer_state_dict": ADAM, "loss": 0.1},
         "weights found under 'model_state_dict'",
     ),
-    "torch.compile in DDP": (lambda n: prefixed("module._orig_mod.", n.state_dict()), "'_orig_mod.' taken off"),
+    "torch.compile in DDP": (
+        lambda n: prefixed("module._orig_mod.", n.state_dict()),
+        "prefix '_orig_mod.' taken off; prefix 'module.' taken off",
+    ),
     "parameters": (lambda n: dict(n.named_parameters()), ""),
 }  # fmt: skip
 
@@ -237,7 +240,7 @@ def quantised() -> Any:
         (lambda: torch.ones(4, 4).to_sparse(), "sparse_coo tensor"),
         (lambda: torch.eye(4).to_sparse_csr(), "sparse_csr tensor"),
         (quantised, "quantised tensor"),
-        (lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "nested tensor"),
+        (lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "nested_tensor"),
         (lambda: torch.ones(2, device="meta"), "without plain numbers"),
     ],
 )
@@ -254,7 +257,7 @@ def test_arguments_are_read_as_data_and_code_is_not(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "canary",))
 
     torch.save({"model": squeezenet().state_dict(), "args": Trap()}, tmp_path / "trap.pth")
-    with pytest.raises(Refused, match="would run code"):
+    with pytest.raises(Refused, match=r"would run code .*\(Unsupported global: GLOBAL getattr\)"):
         cnnlens.load(tmp_path / "trap.pth")
     assert not (tmp_path / "canary").exists()
 
@@ -318,15 +321,12 @@ def test_a_resnet_for_cifar_from_an_old_gpu_opens_in_one_command(
     parallel = torch.nn.DataParallel(scope["ResNet"]())
     weights = {k: v for k, v in parallel.state_dict().items() if "num_batches" not in k}  # before torch 0.4.1
     monkeypatch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
-    torch.save(
-        {"net": weights, "acc": 93.02, "epoch": 199},
-        tmp_path / "ckpt.pth",
-        _use_new_zipfile_serialization=False,
-    )
+    held = {"net": weights, "acc": 93.02, "epoch": 199}
+    torch.save(held, tmp_path / "ckpt.pth", _use_new_zipfile_serialization=False)
     monkeypatch.undo()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)).save(tmp_path / "p.png")
-    words = ["run", "grad-cam", tmp_path / "ckpt.pth", tmp_path / "p.png", "--arch", f"{tmp_path / 'resnet.py'}:ResNet",
-             "--json"]  # fmt: skip
+    arch = f"{tmp_path / 'resnet.py'}:ResNet"
+    words = ["run", "grad-cam", tmp_path / "ckpt.pth", tmp_path / "p.png", "--arch", arch, "--json"]
     result = CliRunner().invoke(main, [str(word) for word in words])
     assert result.exit_code == 0, result.output
     assert "prefix 'module.' taken off" in result.output and "'net'" in result.output
