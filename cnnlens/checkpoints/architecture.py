@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import CannotOpen, CnnlensError, UnknownName, UsageError
-from .zoo import Zoo, installed_zoos, timm_zoo, torchvision_zoo
+from .zoo import Zoo, installed_zoos, make_unfilled, timm_zoo, torchvision_zoo
 
 _ZOOS: Mapping[str, Callable[[], Zoo]] = {"torchvision": torchvision_zoo, "timm": timm_zoo}
 
@@ -21,6 +21,7 @@ class Built(NamedTuple):
     native: Any
     name: str
     preprocess: object = None
+    assumed: Sequence[str] = ()
 
 
 def build(arch: Any, arguments: Mapping[str, Any]) -> Built:
@@ -57,9 +58,10 @@ def _called(make: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -
 
 
 def _from_zoo(zoo: Zoo, name: str, arguments: Mapping[str, Any]) -> Built:
-    native = _called(lambda **kw: zoo.make(name, kw), name, arguments)
+    # every weight of it is overwritten, or the file is refused
+    native = _called(lambda **kw: make_unfilled(zoo, name, kw), name, arguments)
     title = name if zoo.title == "torchvision" else f"{zoo.title}:{name}"
-    return Built(native, title, zoo.preprocess(native, name))
+    return Built(native, title, zoo.preprocess(native, name), zoo.assumed(name, arguments))
 
 
 def find_named(arch: str) -> tuple[Zoo, str] | None:

@@ -96,8 +96,8 @@ def _structure(found: Signature, wanted: Signature) -> str:
     shared = found.keys() & wanted.keys()
     if any("ema" in name.lower().split(".")[0] or name == "n_averaged" for name in found.keys() - shared):
         return "An averaged (EMA) copy lies beside the weights: save the one you mean by itself"
-    ends = {name.partition(".")[2] for name in found}
-    if not shared and ends & (wanted.keys() | {name.partition(".")[2] for name in wanted}):
+    ends, wanted_ends = ({name.partition(".")[2] for name in names} - {""} for names in (found, wanted))
+    if not shared and (ends & wanted.keys() or wanted_ends & found.keys() or ends & wanted_ends):
         return "Only what stands before the names differs: a wrapping that only one of the two has"
     if found.keys() == wanted.keys():
         return "The names are the same and the shapes are not: another width of this architecture"

@@ -88,7 +88,7 @@ def _fitted(torch: Any, held: Unwrapped, asked: _Asked) -> tuple[Built, tuple[st
         raise UsageError(
             f"{built.name}() built a {type(built.native).__name__}; PyTorch weights want a torch.nn.Module"
         )
-    notes = [*held.notes, *fit_weights(built.native, held.weights, built.name), *notes]
+    notes = [*held.notes, *fit_weights(built.native, held.weights, built.name), *notes, *built.assumed]
     if published and published.name == built.name:
         notes.append(f"published by torchvision: {published.weights}")
         return built._replace(preprocess=published.preprocess), published.labels, notes

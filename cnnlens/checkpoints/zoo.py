@@ -32,6 +32,17 @@ class Zoo(Protocol):
     def preprocess(self, native: Any, name: str) -> object:
         """How its published weights want their input, where that is known."""
 
+    def assumed(self, name: str, arguments: Mapping[str, Any]) -> list[str]:
+        """What the architecture is built with that the weights cannot tell, in words."""
+
+
+#: Both were trained for another range, to which their published weights come from ImageNet's by themselves;
+#: as that is the preprocessing they are given here, so do all weights, unless an argument says otherwise.
+#: And both warn that their slow default initialisation will change; the checkpoint overwrites it.
+_OWN_INPUT: dict[str, dict[str, Any]] = {
+    name: {"transform_input": True, "init_weights": False} for name in ("googlenet", "inception_v3")
+}
+
 
 class Torchvision:
     """The models of torchvision."""
@@ -51,9 +62,9 @@ class Torchvision:
         return name in self._models.list_models()
 
     def make(self, name: str, arguments: Mapping[str, Any]) -> Any:
-        # both warn that their slow default initialisation will change; it is overwritten by the checkpoint
-        quiet = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-        return self._models.get_model(name, weights=None, **(quiet | dict(arguments)))
+        return self._models.get_model(
+            name, weights=None, **(dict(_OWN_INPUT.get(name, {})) | dict(arguments))
+        )
 
     def preprocess(self, native: Any, name: str) -> object:
         try:
@@ -61,6 +72,11 @@ class Torchvision:
         except (KeyError, ValueError):  # no published weights, so nothing is said about its input
             return None
         return transform if hasattr(transform, "crop_size") else None
+
+    def assumed(self, name: str, arguments: Mapping[str, Any]) -> list[str]:
+        if "transform_input" in _OWN_INPUT.get(name, {}) and "transform_input" not in arguments:
+            return ["transform_input=true assumed, as for the published weights"]
+        return []
 
 
 class Timm:
@@ -97,6 +113,9 @@ class Timm:
         }
         found = {key: value for key, value in found.items() if value is not None}
         return found if {"size", "mean", "std"} <= set(found) else None
+
+    def assumed(self, name: str, arguments: Mapping[str, Any]) -> list[str]:
+        return []
 
 
 @cache
@@ -153,6 +172,24 @@ def _weights_on_meta() -> Any:
             return func(*args, **given)
 
     return OnMeta()
+
+
+def make_unfilled(zoo: Zoo, name: str, arguments: Mapping[str, Any]) -> Any:
+    """The architecture with whatever is in memory for weights: for those who overwrite every one of them.
+
+    Drawing random numbers takes seconds for the large ones, which the checkpoint then replaces.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    draws = {torch.Tensor.normal_, torch.Tensor.uniform_}
+
+    class Undrawn(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return args[0] if func in draws else func(*args, **(kwargs or {}))
+
+    with Undrawn():
+        return zoo.make(name, arguments)
 
 
 @contextmanager

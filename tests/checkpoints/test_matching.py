@@ -97,16 +97,17 @@ def test_forms_without_their_training_heads(name: str) -> None:
     assert match is not None and match.names == (f"{name}, aux_logits=False",)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "densenet121"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "densenet121", "inception_v3"])
 def test_twins_of_the_same_name_compute_the_same(name: str) -> None:
     """Only therefore may torchvision's stand for timm's."""
     need("timm")
     torch.manual_seed(0)
-    one = torchvision_zoo().make(name, {}).eval()
+    form = {"aux_logits": False, "transform_input": False} if name == "inception_v3" else {}
+    one = torchvision_zoo().make(name, form).eval()
     two = timm_zoo().make(name, {}).eval()
     two.load_state_dict(one.state_dict())
     with torch.no_grad():
-        x = torch.randn(1, 3, 64, 64)
+        x = torch.randn(1, 3, 96, 96)
         assert torch.allclose(one(x), two(x), atol=1e-4)
 
 

@@ -194,6 +194,21 @@ def test_a_file_that_torchvision_publishes_is_known(tmp_path: Path, monkeypatch:
     assert model.input.crop_share == 224 / 256 and model.facts["labels"] == "the checkpoint's own"
 
 
+def test_what_the_weights_cannot_tell_is_assumed_aloud(tmp_path: Path) -> None:
+    net = models.googlenet(
+        weights=None, init_weights=False, aux_logits=False, transform_input=True, num_classes=4
+    )
+    torch.save(net.state_dict(), tmp_path / "g.pth")
+    model = cnnlens.load(tmp_path / "g.pth", preprocess=HALF)
+    assert "googlenet, aux_logits=False" in notes(model) and "transform_input=true assumed" in notes(model)
+    with torch.no_grad():
+        assert np.allclose(
+            model.trace(GREY).scores, net.eval()(torch.full((1, 3, 64, 64), -0.2)).numpy(), atol=1e-4
+        )
+    other = cnnlens.load(tmp_path / "g.pth", preprocess=HALF, arch_args={"transform_input": False})
+    assert "assumed" not in notes(other)
+
+
 def test_the_number_of_classes_is_read_for_a_named_architecture_too(
     tmp_path: Path, net: Any, expected: np.ndarray
 ) -> None:
