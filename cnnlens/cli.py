@@ -51,7 +51,7 @@ def model_options(command: C) -> C:
     """The options that every command takes which opens a model."""
     for option in reversed((
         click.option("--arch", metavar="NAME|CODE",
-                     help="torchvision name, package.module:callable or file.py:callable"),
+                     help="torchvision or timm name, package.module:callable or file.py:callable"),
         click.option("--arch-arg", multiple=True, metavar="KEY=VALUE",
                      help="an argument for --arch; may be repeated"),
         click.option("--labels", metavar="FILE|imagenet", help="names of the classes"),

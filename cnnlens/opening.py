@@ -24,17 +24,19 @@ def load(
 ) -> Model:
     """Open a checkpoint: PyTorch weights with their architecture, or a Keras 3 model.
 
-    `arch` is a torchvision name, `package.module:callable`, `file.py:callable`, a callable or a module;
+    Without `arch`, PyTorch weights are matched against every architecture of torchvision and timm.
+    `arch` is a name of theirs, `package.module:callable`, `file.py:callable`, a callable or a module;
     `arch_args` are handed to it. `preprocess` is a preset, a mapping or a file; `labels` names, a file or
     `imagenet`; `device` cpu, cuda or mps. Raises CannotOpen, Mismatch, Refused, UsageError.
     """
     opened = open_checkpoint(Path(path), arch=arch, arch_args=arch_args or {}, device=device, trust=trust)
+    own = {"labels": "the checkpoint's own"} if labels is None and opened.labels else {}
     return wrap(
         opened.native,
         preprocess=opened.preprocess if preprocess is None else preprocess,
-        labels=labels,
+        labels=opened.labels if labels is None else labels,
         name=opened.name,
-        facts=opened.facts,
+        facts={**opened.facts, **own},
     )
 
 

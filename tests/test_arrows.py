@@ -37,7 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "targets": {"arrays", "errors"},
     # a file becomes a native model, a native model a Model
     "model": {"arrays", "errors", "layer", "preprocess", "targets"},
-    "checkpoints": {"errors"},
+    "checkpoints": {"errors", "preprocess"},
     "backends": {"arrays", "errors", "layer", "model", "preprocess", "targets"},
     "opening": {"backends", "checkpoints", "errors", "labels", "model"},
     "demo": {"errors", "opening"},
@@ -114,6 +114,9 @@ ON_CALL: dict[str, set[str]] = {
     "cnnlens/cli.py": {"tqdm", "numpy"},
     "cnnlens/checkpoints/keras_file.py": {"keras", "h5py"},
     "cnnlens/checkpoints/torch_file.py": {"torch", "safetensors"},
+    "cnnlens/checkpoints/hugging_face.py": {"safetensors"},
+    "cnnlens/checkpoints/unwrapping.py": {"torch"},
+    "cnnlens/checkpoints/zoo.py": {"torch"},
     "cnnlens/backends/_engines": {"torch", "tensorflow", "jax"},
     "cnnlens/backends/keras": {"torch", "tensorflow", "jax"},
     "cnnlens/backends/_keras": {"torch", "tensorflow", "jax"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,20 @@ class Opened:
     name: str
     preprocess: object = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] | None = None  # the checkpoint's own
 
 
 def open_checkpoint(
     path: Path, *, arch: Any, arch_args: Mapping[str, Any], device: str | None, trust: bool
 ) -> Opened:
-    """Open a checkpoint file; raises CannotOpen, Mismatch, Refused or UsageError with what would do."""
+    """Open a checkpoint file or a folder; CannotOpen, Mismatch, Refused or UsageError say what would do."""
+    if path.is_dir():
+        from .folder import open_folder
+
+        return open_folder(path, arch=arch, arch_args=arch_args, device=device, trust=trust)
     kind = recognise(path)
-    facts = {"checkpoint": path.name, "checkpoint_sha256": sha256(path), "format": kind.title}
+    digest = sha256(path)
+    facts = {"checkpoint": path.name, "checkpoint_sha256": digest, "format": kind.title}
     if kind.framework == "keras":
         if arch is not None:
             raise UsageError(f"{path.name} is a {kind.title}: it holds its architecture, so leave --arch out")
@@ -37,12 +43,12 @@ def open_checkpoint(
     elif kind.framework == "torch":
         from .torch_file import open_torch
 
-        opened = open_torch(path, kind, arch, arch_args, device, trust)
+        opened = open_torch(path, kind, arch, arch_args, device, trust, digest)
     else:
         raise CannotOpen(
             f"{path} is {kind.title}, not a checkpoint that cnnlens opens (PyTorch weights, .keras, .h5)"
         )
-    return Opened(opened.native, opened.name, opened.preprocess, facts | dict(opened.facts))
+    return replace(opened, facts=facts | dict(opened.facts))
 
 
 def sha256(path: Path) -> str:
