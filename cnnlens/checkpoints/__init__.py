@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import CannotOpen, UsageError
+from ..errors import CannotOpen
+from .custom import Custom
 from .formats import recognise
+from .keras_folder import find_keras_folder
 
 
 @dataclass(frozen=True)
@@ -23,17 +25,24 @@ class Opened:
 
 
 def open_checkpoint(
-    path: Path, *, arch: Any, arch_args: Mapping[str, Any], device: str | None, trust: bool
+    path: Path,
+    *,
+    arch: Any,
+    arch_args: Mapping[str, Any],
+    device: str | None,
+    trust: bool,
+    custom: Custom = None,
 ) -> Opened:
-    """Open a checkpoint file; raises CannotOpen, Mismatch, Refused or UsageError with what would do."""
+    """Open a checkpoint; raises CannotOpen, Mismatch, Refused or UsageError with what would do."""
+    folder = find_keras_folder(path)
+    path = folder.weights if folder else path
     kind = recognise(path)
     facts = {"checkpoint": path.name, "checkpoint_sha256": sha256(path), "format": kind.title}
     if kind.framework == "keras":
-        if arch is not None:
-            raise UsageError(f"{path.name} is a {kind.title}: it holds its architecture, so leave --arch out")
-        from .keras_file import open_keras
+        from .keras_file import Asked, open_keras
 
-        opened = open_keras(path, device)
+        asked = Asked(arch, arch_args, custom, device, trust)
+        opened = open_keras(path, asked, folder.architecture if folder else None)
     elif kind.framework == "torch":
         from .torch_file import open_torch
 
@@ -42,7 +51,9 @@ def open_checkpoint(
         raise CannotOpen(
             f"{path} is {kind.title}, not a checkpoint that cnnlens opens (PyTorch weights, .keras, .h5)"
         )
-    return Opened(opened.native, opened.name, opened.preprocess, facts | dict(opened.facts))
+    notes = [*(folder.notes if folder else ()), *opened.facts.get("opening_notes", ())]
+    told = {**facts, **opened.facts, **({"opening_notes": notes} if notes else {})}
+    return Opened(opened.native, opened.name, opened.preprocess, told)
 
 
 def sha256(path: Path) -> str:
