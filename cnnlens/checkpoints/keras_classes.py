@@ -13,9 +13,23 @@ from .keras_source import Source
 #: Objects that are code within a file, or a program on disk.
 _PROGRAMS = {"Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 #: Keras 2's records of calls of TensorFlow functions.
-_CALLS = {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod", "InstanceMethod", "InstanceProperty"}
+_CALLS = {
+    "TFOpLambda",
+    "SlicingOpLambda",
+    "TensorFlowOpLayer",
+    "ClassMethod",
+    "InstanceMethod",
+    "InstanceProperty",
+}
 _ADD_ONS = {"keras_hub": "keras-hub", "keras_cv": "keras-cv", "keras_nlp": "keras-nlp"}
-_DROPPED = {"SReLU", "ParametricSoftplus", "MaxoutDense", "Highway", "LocallyConnected1D", "LocallyConnected2D"}
+_DROPPED = {
+    "SReLU",
+    "ParametricSoftplus",
+    "MaxoutDense",
+    "Highway",
+    "LocallyConnected1D",
+    "LocallyConnected2D",
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,9 @@ class _Named:
     is_function: bool = False
 
 
-def find_classes(keras: Any, config: Any, source: Source, custom: Mapping[str, Any], trust: bool) -> dict[str, Any]:
+def find_classes(
+    keras: Any, config: Any, source: Source, custom: Mapping[str, Any], trust: bool
+) -> dict[str, Any]:
     """The custom objects that the configuration needs, by every name that it uses for them.
 
     Refused where it holds code of its own and nobody trusts it, CannotOpen for what nobody knows.
@@ -38,15 +54,15 @@ def find_classes(keras: Any, config: Any, source: Source, custom: Mapping[str, A
     for one in _named(keras, [config], "", True):
         if one.kind in _PROGRAMS and not trust:
             raise Refused(
-                f"{source.name}: layer {one.layer!r} is a {one.kind}, which is code and not data, and opening "
-                "it would run that code. If you trust who made it, say --trust; or write the model in Python and open "
-                "these weights with it: --arch file.py:callable"
+                f"{source.name}: layer {one.layer!r} is a {one.kind}, which is code and not data: "
+                "opening it would run that code. If you trust who made it, say --trust; or write the model in "
+                "Python and open these weights with it: --arch file.py:callable"
             )
         if one.kind in _CALLS:
             raise CannotOpen(
-                f"{source.name}: layer {one.layer!r} is a {one.kind}, Keras 2's record of a call of a TensorFlow "
-                "function, which Keras 3 cannot run. Write the model with layers in its place (Rescaling, Add, "
-                "Multiply, Cropping2D …) and open these weights with it: --arch file.py:callable"
+                f"{source.name}: layer {one.layer!r} is a {one.kind}, Keras 2's record of a call of a "
+                "TensorFlow function, which Keras 3 cannot run. Write the model with layers in its place "
+                "(Rescaling, Add, Cropping2D …) and open these weights with it: --arch file.py:callable"
             )
         known = _lookup(keras, one, custom)
         if known is not None:

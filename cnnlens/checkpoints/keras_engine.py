@@ -88,8 +88,8 @@ def _check_version(keras: Any) -> None:
     parts = tuple(int("".join(filter(str.isdigit, part)) or 0) for part in version.split(".")[:3])
     if parts < _FLOOR:
         raise CannotOpen(
-            f"Keras {version} is installed, and files are opened safely from {'.'.join(map(str, _FLOOR))} on: "
-            "pip install -U keras"
+            f"Keras {version} is installed, and files are opened safely from "
+            f"{'.'.join(map(str, _FLOOR))} on: pip install -U keras"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -40,7 +41,7 @@ class Asked:
 
 
 def open_keras(path: Path, asked: Asked, architecture: Path | None = None) -> Opened:
-    """The model of a Keras file; `architecture` is the JSON that goes with weights. For errors see __init__."""
+    """The model of a Keras file; `architecture` is the JSON that goes with weights alone."""
     from . import Opened
 
     keras, engine = import_keras(f"{path.name}, a Keras file,")
@@ -82,15 +83,16 @@ def _open_weights(
         if isinstance(asked.arch, str) and asked.arch.startswith("keras.applications"):
             arguments.setdefault("weights", None)  # else it would fetch its own
         built = build(asked.arch, arguments)
-        native, name = built.native, built.name
+        native, name = built.native, asked.arch if isinstance(asked.arch, str) else built.name
         if not isinstance(native, keras.Model):
             raise UsageError(f"{name} is a {type(native).__name__}; {path.name} wants a keras.Model")
     else:
         found = architecture or architecture_beside(path)
         if found is None:
             raise UsageError(
-                f"{path.name} holds the weights of a Keras model and no architecture: say --arch file.py:callable "
-                "or package.module:callable, or put what model.to_json() gave beside it as model.json"
+                f"{path.name} holds the weights of a Keras model and no architecture: say --arch "
+                "file.py:callable or package.module:callable, or put what model.to_json() gave beside it as "
+                "model.json"
             )
         native, notes = _build(keras, read_json(found), asked)
         name = found.name
@@ -107,8 +109,8 @@ def _build(keras: Any, source: Source, asked: Asked) -> tuple[Any, list[str]]:
         converted = convert_model(config, lambda kind: kind not in custom and is_layer(keras, kind))
         config, shapes = converted.config, dict(converted.shapes)
         notes = [f"architecture of {source.writer} read into Keras {keras.__version__}", *converted.notes]
+    custom = {OLD_HARD_SIGMOID: _hard_sigmoid(keras), **custom}
     objects = find_classes(keras, config, source, custom, asked.trust)
-    objects[OLD_HARD_SIGMOID] = _hard_sigmoid(keras)
     with _saying(keras, source.name) as said:
         native = keras.saving.deserialize_keras_object(
             config, custom_objects=objects, safe_mode=not asked.trust
@@ -116,8 +118,8 @@ def _build(keras: Any, source: Source, asked: Asked) -> tuple[Any, list[str]]:
     for name, shape in shapes.items():
         if tuple(native.get_layer(name).output.shape)[1:] != tuple(shape)[1:]:
             raise CannotOpen(
-                f"{source.name}: layer {name!r} is a Deconvolution2D whose output was {shape}; Keras 3 gives it "
-                f"{native.get_layer(name).output.shape}, so its places would not be the same"
+                f"{source.name}: layer {name!r} is a Deconvolution2D whose output was {shape}; Keras 3 "
+                f"gives it {native.get_layer(name).output.shape}, so its places would not be the same"
             )
     return native, notes + said
 
@@ -157,12 +159,20 @@ def _saying(keras: Any, name: str) -> Iterator[list[str]]:
         except CnnlensError:
             raise
         except Exception as error:  # Keras raises whatever its layers raise
-            reason = str(error).partition("\n")[0][:500] or type(error).__name__
-            raise CannotOpen(f"{name} does not open with Keras {keras.__version__}: {reason}") from error
+            raise CannotOpen(
+                f"{name} does not open with Keras {keras.__version__}: {_reason(error)}"
+            ) from error
     told = [str(one.message).partition("\n")[0] for one in said if issubclass(one.category, UserWarning)]
     if any("Skipping" in one for one in told):
         raise CannotOpen(f"{name} does not hold all weights of its model: {'; '.join(told)}")
     notes.extend(f"Keras says: {one}" for one in dict.fromkeys(told))
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the frames that Keras puts around it, one for each level of the model."""
+    inner = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).rpartition("Exception encountered:")[2]
+    lines = (line.strip() for line in inner.splitlines())
+    return next(filter(None, lines), type(error).__name__)[:500]
 
 
 @contextmanager
@@ -194,5 +204,3 @@ def _check_device(native: Any, device: str | None) -> None:
             "Keras places its models itself; choose the device with its engine's own settings: "
             "CUDA_VISIBLE_DEVICES (empty for the CPU), or JAX_PLATFORMS for jax"
         )
-
-

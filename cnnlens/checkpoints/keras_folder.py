@@ -32,8 +32,8 @@ def find_keras_folder(path: Path) -> KerasFolder | None:
     if not weights:
         if (path / "saved_model.pb").is_file():
             raise CannotOpen(
-                f"{path} is a SavedModel of TensorFlow: a program, not weights. Load it in the Keras that wrote it "
-                "and save it as one file: model.save('model.keras') or model.save('model.h5')"
+                f"{path} is a SavedModel of TensorFlow: a program, not weights. Load it in the Keras that "
+                "wrote it and save it as one file: model.save('model.keras') or model.save('model.h5')"
             )
         return None
     models = _newest(file for file in files if file.suffix.lower() == ".json" and is_architecture(file))
@@ -43,7 +43,11 @@ def find_keras_folder(path: Path) -> KerasFolder | None:
 
 def architecture_beside(path: Path) -> Path | None:
     """The JSON of a model in the folder of its weights: of the same name, `model.json`, or the only one."""
-    named = (path.with_suffix(".json"), path.parent / f"{path.name.partition('.')[0]}.json", path.parent / "model.json")
+    named = (
+        path.with_suffix(".json"),
+        path.parent / f"{path.name.partition('.')[0]}.json",
+        path.parent / "model.json",
+    )
     for file in named:
         if file.is_file() and is_architecture(file):
             return file

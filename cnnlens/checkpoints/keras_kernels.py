@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +21,9 @@ class Relayout(NamedTuple):
         return saved if self.axes is None else tuple(saved[axis] for axis in self.axes)
 
     def __call__(self, values: Any) -> Any:
-        values = values if self.axes is None else np.transpose(values, self.axes)
-        return np.ascontiguousarray(values[::-1, ::-1] if self.flipped else values)
+        if self.axes is not None:
+            values = np.ascontiguousarray(np.transpose(values, self.axes))
+        return np.ascontiguousarray(values[::-1, ::-1]) if self.flipped else values
 
 
 _AS_IT_IS = Relayout()
@@ -35,16 +37,29 @@ _AXES = {
 _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
+def check_theano(layers: Iterable[Any]) -> None:
+    """CannotOpen where Theano computed something that the engines of today compute otherwise."""
+    for layer in layers:
+        kind = type(layer).__name__
+        if kind in ("SeparableConv2D", "DepthwiseConv2D"):
+            raise CannotOpen(
+                f"layer {layer.name!r} is a {kind} trained on Theano, of whose kernels nobody knows for "
+                "certain which way round they are: convert the file in Keras 2"
+            )
+        windows = [getattr(layer, key, ()) or () for key in ("kernel_size", "pool_size")]
+        even = any(isinstance(w, tuple) and any(side % 2 == 0 for side in w) for w in windows)
+        strided = max(getattr(layer, "strides", None) or (1,)) > 1
+        if getattr(layer, "padding", None) == "same" and (even or strided):
+            raise CannotOpen(
+                f"layer {layer.name!r} is a {kind} trained on Theano with the padding 'same' and strides or "
+                "an even window: Theano padded other sides than engines do today, so its output would differ"
+            )
+
+
 def relayout(layer: Any, variable: Any, saved: tuple[int, ...], keras_1: bool, theano: bool) -> Relayout:
-    """What to do to an array so that it fits the variable; Theano convolves with kernels turned round."""
+    """What to do to an array so that it fits the variable; Theano convolved with kernels turned round."""
     kind = type(layer).__name__
     if variable.name not in _KERNELS or len(saved) != 4:
         return _AS_IT_IS
-    if theano and kind in ("SeparableConv2D", "DepthwiseConv2D"):
-        raise CannotOpen(
-            f"layer {layer.name!r} is a {kind} trained on Theano, whose kernels cannot be turned into those of "
-            "other engines with certainty: convert the file in Keras 2 (keras.utils.conv_utils)"
-        )
-    flipped = theano and kind in ("Conv2D", "Conv2DTranspose")
     axes = _AXES.get((kind, layer.data_format)) if keras_1 else None
-    return Relayout(axes, flipped)
+    return Relayout(axes, flipped=theano and kind in ("Conv2D", "Conv2DTranspose"))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CannotOpen, Refused
-from .keras_kernels import Relayout, relayout
+from .keras_kernels import Relayout, check_theano, relayout
 from .keras_mismatch import Differences
 from .keras_source import Source, open_hdf5
 
@@ -56,8 +56,10 @@ def load_layer_weights(keras: Any, native: Any, path: Path, source: Source, arch
     """Put the file's weights into the model, all of them; Mismatch says what does not fit."""
     with open_hdf5(path) as file:
         group = file["model_weights"] if "model_weights" in file else file
-        saved = list(_saved_layers(group, source.name))
+        saved = list(_saved_layers(group, source.name, file.filename))
         theano = _is_theano(source, saved)
+        if theano:
+            check_theano(_leaves(keras, native))
         best: Differences | None = None
         for layers in (list(_with_weights(native.layers)), list(_with_weights(_leaves(keras, native)))):
             pairs, differences, notes = _paired(keras, layers, saved)
@@ -73,13 +75,13 @@ def load_layer_weights(keras: Any, native: Any, path: Path, source: Source, arch
         raise best.error(source.name, architecture, [p.key for layer in last for p in _places(keras, layer)])
 
 
-def _saved_layers(group: Any, file: str) -> Iterator[_Saved]:
+def _saved_layers(group: Any, file: str, place: str) -> Iterator[_Saved]:
     names = _attribute(group, "layer_names")
     for name in (*names, *([_TOP] if _TOP in group and _TOP not in names else ())):
         if name not in group:
             raise CannotOpen(f"{file} lists a layer {name!r} and has no weights of it: it is damaged")
         layer = group[name]
-        arrays = [(key, _dataset(layer, key, file)) for key in _attribute(layer, "weight_names")]
+        arrays = [(key, _dataset(layer, key, file, place)) for key in _attribute(layer, "weight_names")]
         if arrays:
             yield _Saved(name, arrays)
 
@@ -91,11 +93,11 @@ def _attribute(group: Any, name: str) -> list[str]:
     return [one.decode("utf-8") if isinstance(one, bytes) else str(one) for one in found]
 
 
-def _dataset(group: Any, key: str, file: str) -> Any:
+def _dataset(group: Any, key: str, file: str, place: str) -> Any:
     dataset = group.get(key)
     if not hasattr(dataset, "shape"):
         raise CannotOpen(f"{file} lists an array {key!r} and does not hold it: it is damaged")
-    if dataset.external or dataset.is_virtual or dataset.file.filename != group.file.filename:
+    if dataset.external or dataset.is_virtual or dataset.file.filename != place:
         raise Refused(f"{file} keeps the array {key!r} in another file; it is not read")
     return dataset
 
@@ -149,7 +151,9 @@ def _paired(
     else:
         differences.missing = [name for name in names if name not in {one.name for one in own}]
         differences.unexpected = [one.name for one in saved if one.name not in names]
-        differences.missing = differences.missing or [f"{len(layers) - len(own)} layers"] * (len(layers) > len(own))
+        differences.missing = differences.missing or [f"{len(layers) - len(own)} layers"] * (
+            len(layers) > len(own)
+        )
         return [], differences, notes
     pairs: list[tuple[_Place, Any]] = []
     for layer, one in couples:

@@ -14,6 +14,7 @@ from .keras_legacy_layers import CLASSES, convert_layer, dtype_name, plain_layer
 
 #: keras.activations.hard_sigmoid has another slope in Keras 3: the old one goes by this name.
 OLD_HARD_SIGMOID = "hard_sigmoid_of_keras_2"
+_FUNCTIONS = {"hard_sigmoid": OLD_HARD_SIGMOID, "softmax_v2": "softmax"}
 _GRAPHS = ("Model", "Functional", "Container")
 _NESTED = (*_GRAPHS, "Sequential")
 
@@ -98,7 +99,7 @@ class _Converter:
         if kind == "InputLayer":
             return _input(config)
         if not self._is_known(CLASSES.get(kind, kind)) and kind != "Merge":
-            whole = str(entry["class_name"])
+            whole = str(entry.get("registered_name") or entry["class_name"])
             found = {"class_name": kind, "config": plain_layer(config), "registered_name": whole}
             return {"module": None, **found}
         new, arguments = convert_layer(kind, config, self._ordering)
@@ -106,18 +107,23 @@ class _Converter:
             self.shapes[config["name"]] = config["output_shape"]
         if isinstance(config.get("layer"), Mapping):  # a wrapper: TimeDistributed, Bidirectional
             arguments["layer"] = self._layer(config["layer"])
-        self._old_activation(arguments)
+        self._name_function(arguments)
         if new != kind:
             self.notes.append(f"{kind} is {new} in Keras 3")
         return _keras("keras.layers", new, arguments)
 
-    def _old_activation(self, arguments: dict[str, Any]) -> None:
+    def _name_function(self, arguments: dict[str, Any]) -> None:
+        """A function by its name, as Keras 3 writes it: a bare name finds Keras's own functions alone."""
         told = arguments.get("activation")
-        if isinstance(told, Mapping) and isinstance(told.get("config"), str):
+        if isinstance(told, Mapping) and told.get("class_name") == "function":
             told = told["config"]
+        if not isinstance(told, str):
+            return
         if told == "hard_sigmoid":
-            arguments["activation"] = OLD_HARD_SIGMOID
             self.notes.append("hard_sigmoid keeps the slope of 0.2 that it had before Keras 3")
+        name = _FUNCTIONS.get(told, told)
+        found = {"module": "builtins", "class_name": "function", "config": name, "registered_name": name}
+        arguments["activation"] = found
 
 
 def short_name(entry: Entry) -> str:
@@ -161,13 +167,20 @@ def _node(node: Any, nested: Mapping[str, str]) -> dict[str, Any]:
     calls = [node] if isinstance(node[0], str) else node
     given = [_tensor(_place(call, nested)) for call in calls]
     told = {k: v for call in calls for k, v in (call[3] if len(call) > 3 else {}).items()}
-    kwargs = {key: _mapped(value, lambda tensor: _tensor(_place(tensor, nested))) for key, value in told.items()}
+    kwargs = {
+        key: _mapped(value, lambda tensor: _tensor(_place(tensor, nested))) for key, value in told.items()
+    }
     return {"args": [given[0] if len(given) == 1 else given], "kwargs": kwargs}
 
 
 def _mapped(value: Any, change: Callable[[list[Any]], Any]) -> Any:
     """A structure with `change` done to every [layer, node, tensor] in it."""
-    if isinstance(value, list) and len(value) >= 3 and isinstance(value[0], str) and isinstance(value[1], int):
+    if (
+        isinstance(value, list)
+        and len(value) >= 3
+        and isinstance(value[0], str)
+        and isinstance(value[1], int)
+    ):
         if value[0] == "_CONSTANT_VALUE":
             return value[2]
         return change(value)

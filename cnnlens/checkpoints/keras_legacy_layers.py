@@ -48,7 +48,8 @@ _LEFT_OUT = {
     "Conv2DTranspose": "groups output_shape",
     "DepthwiseConv2D": "groups filters",
     "SeparableConv2D": "groups",
-    "SpatialDropout2D": "noise_shape",
+    "MultiHeadAttention": "query_shape key_shape value_shape softmax_robust_masking",
+    "SpatialDropout2D": "noise_shape trainable",
     "GaussianDropout": "noise_shape",
 }
 #: Layers that read the order of the channels; Keras 1 did not save it for all of them.
@@ -118,11 +119,13 @@ def _check_batch_norm(kind: str, config: Mapping[str, Any], name: str) -> None:
         return
     if config.get("mode"):  # 0: by the statistics of training, as ever since
         raise CannotOpen(
-            f"layer {name!r} is a BatchNormalization of Keras 1 in mode {config['mode']}, which normalises by "
-            "the picture or batch itself; no layer of Keras 3 does the same"
+            f"layer {name!r} is a BatchNormalization of Keras 1 in mode {config['mode']}, which normalises "
+            "by the picture or batch itself; no layer of Keras 3 does the same"
         )
     if config.get("renorm"):
-        raise CannotOpen(f"layer {name!r} is a BatchNormalization with renorm, which is not read from old files")
+        raise CannotOpen(
+            f"layer {name!r} is a BatchNormalization with renorm, which is not read from old files"
+        )
 
 
 def _merge(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

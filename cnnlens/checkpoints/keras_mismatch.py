@@ -25,20 +25,29 @@ class Differences:
     def error(self, file: str, architecture: str, last: Sequence[str] = ()) -> Mismatch:
         """The error; `last` names the arrays of the last layer, whose shape is the number of classes."""
         wrong = [f"{name} is {have}, the architecture wants {want}" for name, have, want in self.shapes]
-        lists = (("missing in the file", self.missing), ("unexpected", self.unexpected), ("of another shape", wrong))
+        lists = (
+            ("missing in the file", self.missing),
+            ("unexpected", self.unexpected),
+            ("of another shape", wrong),
+        )
         told = "; ".join(f"{len(some)} {what}: {_first(some)}" for what, some in lists if some)
         return Mismatch(f"the weights of {file} do not fit {architecture}: {told}{self._guess(last)}")
 
     def _guess(self, last: Sequence[str]) -> str:
-        if self.shapes and not self.missing and not self.unexpected and {s[0] for s in self.shapes} <= set(last):
-            return f". It was trained for {self.shapes[-1][1][-1]} classes: build the architecture with as many"
-        near = [(name, get_close_matches(name, self.unexpected, 1)) for name in self.missing]
-        pairs = [f"{name} may be {found[0]}" for name, found in near if found]
-        if pairs:
-            return f". By their names {_first(pairs[:3])}"
+        if (
+            self.shapes
+            and not self.missing
+            and not self.unexpected
+            and {s[0] for s in self.shapes} <= set(last)
+        ):
+            return (
+                f". It was trained for {self.shapes[-1][1][-1]} classes: build the architecture with as many"
+            )
         if len(self.missing) != len(self.unexpected):
             return ". It was written by a network of another depth, or by another version of its code"
-        return ""
+        near = [(name, get_close_matches(name, self.unexpected, 1)) for name in self.missing]
+        pairs = [f"{name} may be {found[0]}" for name, found in near if found]
+        return f". By their names {_first(pairs[:3])}" if pairs else ""
 
 
 def _first(names: Iterable[str]) -> str:

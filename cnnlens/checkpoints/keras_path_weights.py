@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,11 @@ def _in_model(native: Any) -> Shapes:
 def _shapes(file: Any) -> Shapes:
     """Place → shape of every weight; the states of the optimiser and of dropout's dice are none."""
     found: Shapes = {}
-    visit: Callable[[str, Any], None] = lambda key, one: found.update({key: one.shape} if hasattr(one, "shape") else {})
+
+    def visit(key: str, one: Any) -> None:
+        if hasattr(one, "shape"):
+            found[key] = one.shape
+
     with open_hdf5(file) as opened:
         opened.visititems(visit)
     renamed = {key.replace("_layer_checkpoint_dependencies", "layers"): shape for key, shape in found.items()}

@@ -19,7 +19,7 @@ _PATHS = {"layers", "vars", "_layer_checkpoint_dependencies"}
 
 @dataclass(frozen=True)
 class Source:
-    """A Keras file; `config` is None where it holds weights alone, `version` "" where nobody wrote it down."""
+    """A Keras file; `config` is None where it holds weights alone, `version` "" where none is given."""
 
     name: str
     config: Any
@@ -61,7 +61,9 @@ def read_json(path: Path) -> Source:
         config = _parsed(config, path.name)
     if not is_model_config(config):
         raise CannotOpen(f"{path.name} is not what model.to_json() writes: it has no class_name and config")
-    return Source(path.name, config, str(config.get("keras_version", "")), str(config.get("backend", "")), "none")
+    return Source(
+        path.name, config, str(config.get("keras_version", "")), str(config.get("backend", "")), "none"
+    )
 
 
 def is_model_config(value: Any) -> bool:
@@ -97,8 +99,8 @@ def _layout(group: Any, name: str) -> Layout:
         return "layers"
     if "nb_layers" in group.attrs:
         raise CannotOpen(
-            f"{name} was written by Keras before 1.0, whose layers have no names in it: load it in Keras 1 and "
-            "save it again"
+            f"{name} was written by Keras before 1.0, whose layers have no names in it: load it in Keras 1 "
+            "and save it again"
         )
     if _PATHS & set(group):
         return "paths"
