@@ -54,6 +54,7 @@ def model_options(command: C) -> C:
                      help="torchvision or timm name, package.module:callable or file.py:callable"),
         click.option("--arch-arg", multiple=True, metavar="KEY=VALUE",
                      help="an argument for --arch; may be repeated"),
+        click.option("--custom", metavar="FILE.py", help="code of a Keras file's own layers, which is run"),
         click.option("--labels", metavar="FILE|imagenet", help="names of the classes"),
         click.option("--preprocess", metavar="PRESET|FILE",
                      help="imagenet, caffe, -1..1, unit, raw …, or a .json file"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -41,14 +40,10 @@ def test_every_model_of_torchvision_is_found_and_none_is_taken_for_another(
     built: dict[str, dict[str, Any]],
 ) -> None:
     assert len(NAMES) >= 60
-    worst = 0.0
     for number, (name, weights) in enumerate(built.items()):
-        start = time.perf_counter()
         match = find(weights, [torchvision_zoo()])
-        worst = max(worst, time.perf_counter() - start)
         assert match is not None and match.names == (name,)
         assert match.classes == (7 + number if number % 3 == 0 else 1000)
-    assert worst < 5
 
 
 def test_with_timm_beside_it_only_what_computes_differently_is_listed(
@@ -162,9 +157,7 @@ def test_the_nearest_are_named_with_what_differs(built: dict[str, dict[str, Any]
     weights = dict(built["resnet34"])
     del weights["layer1.0.conv1.weight"]
     assert match_of(weights) is None
-    start = time.perf_counter()
     near = nearest(weights, [torchvision_zoo()])
-    assert time.perf_counter() - start < 5
     assert near[0].entry.name == "resnet34" and near[0].differences == ("no layer1.0.conv1.weight",)
     assert near[0].share > 0.98 > near[1].share
     assert nearest({"a.weight": torch.ones(3)}, [torchvision_zoo()]) == []
