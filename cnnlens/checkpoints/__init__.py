@@ -14,7 +14,7 @@ from .formats import recognise
 
 @dataclass(frozen=True)
 class Opened:
-    """A native model, what it is called, how its input is prepared where that is known, and where it is from."""
+    """A native model, its name, how its input is prepared where that is known, and where it is from."""
 
     native: Any
     name: str

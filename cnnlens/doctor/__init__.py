@@ -6,6 +6,7 @@ it looks at what needs no picture. It changes nothing of the model.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from ..model import Model
 from .answers import of_order, of_outputs, of_preprocessing, of_sharpness
 from .candidates import Candidate, at_size, by_fit, by_values, uncut
 from .checks import without_pictures
-from .label_order import Reordered, find_order, reorder
 from .diagnosis import Diagnosis, Finding
+from .label_order import Reordered, find_order, reorder
 from .samples import Samples, read_samples
 from .trials import Runner, Trial, accepts, grey, run_fed
 from .verdict import NOTHING_WORKS, Verdict, judge
@@ -88,7 +89,7 @@ class _Told:
             self.findings += [finding for trial in opened for finding in of_outputs(trial, self.names)]
 
     def _find_order(self) -> None:
-        reordered = _reordered(self.trials)
+        reordered = {} if self.reordered else _reordered(self.trials)
         if not reordered:
             return
         best = max(self.trials, key=lambda t: float(reordered[t.name].likelihoods.mean()))
@@ -113,7 +114,7 @@ class _Told:
             self.reordered |= _reordered(fits)
         fitted = self._verdict([verdict.best, *fits])
         if fitted.best is not verdict.best and verdict.best not in fitted.tied:
-            return fitted
+            return dataclasses.replace(fitted, told=True, reason="")  # the values are; which cut matters less
         return verdict
 
     def _fitting_matters(self, runner: Runner, verdict: Verdict) -> bool:

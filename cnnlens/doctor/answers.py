@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .label_order import Order
 from .diagnosis import Finding
+from .label_order import Order
 from .statistics import likelihoods
 from .trials import Trial
 from .verdict import NOTHING_WORKS, Verdict

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..arrays import Array
-from ..model import Layer, Model
+from ..layer import Layer
+from ..model import Model
 from .candidates import at_size, by_values
 from .diagnosis import Finding
 from .trials import accepts, run_fed

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from .fitting import Interpolation, Resize
 from .presets import PRESETS, of_keras_family
-from .readers import from_hf, from_timm, from_torchvision, read_preprocess
+from .readers import KEYS, from_hf, from_timm, from_torchvision, read_preprocess
 from .spec import InputSpec, Order
 
 __all__ = [
-    "PRESETS", "InputSpec", "Interpolation", "Order", "Resize", "from_hf", "from_timm", "from_torchvision",
+    "KEYS", "PRESETS", "InputSpec", "Interpolation", "Order", "Resize", "from_hf", "from_timm", "from_torchvision",
     "of_keras_family", "read_preprocess",
 ]  # fmt: skip

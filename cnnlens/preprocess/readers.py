@@ -14,7 +14,7 @@ from ..errors import BadInput, UnknownName
 from .presets import PRESETS
 from .spec import InputSpec
 
-_KEYS = ("size", *(f.name for f in dataclasses.fields(InputSpec)))
+KEYS = ("size", *(f.name for f in dataclasses.fields(InputSpec)))
 #: Pillow's numbers of resampling filters, as Hugging Face writes them.
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
@@ -29,8 +29,8 @@ def read_preprocess(given: object, height: int, width: int, channels: int) -> In
         return given
     values, source = _values(given)
     for key in values:
-        if key not in _KEYS:
-            raise UnknownName("preprocessing key", str(key), _KEYS)
+        if key not in KEYS:
+            raise UnknownName("preprocessing key", str(key), KEYS)
     height, width = _sides(values, height, width)
     channels = int(values.pop("channels", channels))
     for key in ("mean", "std"):  # three numbers for colours fit a grey model by their average
@@ -75,7 +75,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise BadInput(f"cannot read the preprocessing in {path}: {error}") from error
     if not isinstance(values, dict):
         raise BadInput(
-            f"{path} holds a {type(values).__name__}; a preprocessing is an object with {', '.join(_KEYS)}"
+            f"{path} holds a {type(values).__name__}; a preprocessing is an object with {', '.join(KEYS)}"
         )
     return values
 

@@ -342,7 +342,8 @@ FOREIGN = {
     "svg": b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
     "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n",
     "psd": b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 9, 9, 8, 3) + bytes(300),
-    "fits": b"SIMPLE  =                    T".ljust(80) + b"NAXIS   =                    0".ljust(80) + b"END".ljust(2720),
+    "fits": b"SIMPLE  =                    T".ljust(80) + b"NAXIS   =                    0".ljust(80)
+    + b"END".ljust(2720),
     "pdf": b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\n",
     "ico": struct.pack("<HHH", 0, 1, 1) + bytes(40),
     "ppm": b"P6 2 2 255\n" + bytes(12),
@@ -407,7 +408,7 @@ def test_a_wrong_suffix_and_a_file_that_is_two() -> None:
     close(jpeg + b"PK\x03\x04" + html, smooth() / 255.0, tolerance=3 / 255)
     with pytest.raises(CannotOpen):
         open_image(html + jpeg)
-    with pytest.raises(CannotOpen, match="damaged|not a picture"):
+    with pytest.raises(CannotOpen, match=r"damaged|not a picture"):
         open_image(b"GIF89a/*" + html + b"*/=1;")
 
 

@@ -16,7 +16,6 @@ async function ask(path, options = {}) {
 	if (response.status === 204) return null;
 	const answer = await response.json().catch(() => null);
 	if (response.ok && answer) return answer;
-	if (response.status === 413) throw refused("TooLarge", answer?.error?.message ?? "this is too large: pictures may have 32 MiB");
 	throw refused(answer?.error?.type ?? "Http", answer?.error?.message ?? `the viewer answered ${response.status}`);
 }
 

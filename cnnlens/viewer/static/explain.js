@@ -1,5 +1,5 @@
 // Choose a visualiser, set it, run it, stop it. The form comes from the declaration alone.
-import { $, fold, h, said, segments } from "./dom.js";
+import { $, fold, h, hint, said, segments } from "./dom.js";
 import * as api from "./api.js";
 import * as pictures from "./pictures.js";
 import * as state from "./state.js";
@@ -19,7 +19,7 @@ export function begin(known) {
 	visualisers = [...known].sort((a, b) => Boolean(a.why_not) - Boolean(b.why_not));
 	parts.choices = h("div", { class: "choices", role: "group", "aria-label": "Visualisers" });
 	parts.about = h("div", { class: "about" });
-	parts.form = h("form", { class: "form", onsubmit: (event) => { event.preventDefault(); running ? stop() : go(); } });
+	parts.form = h("form", { class: "form", onsubmit: (event) => { event.preventDefault(); running ? running.abort() : go(); } });
 	parts.progress = h("div", { class: "progress", "aria-live": "polite" });
 	parts.tools = h("div", { class: "row wrap looks" });
 	parts.results = h("div", { class: "results" });
@@ -58,7 +58,7 @@ function build() {
 		vis.details ? fold("What its numbers mean", h("p", {}, vis.details)) : "");
 	parts.form.hidden = Boolean(vis.why_not);
 	if (vis.why_not) {
-		parts.progress.replaceChildren(said(`${vis.why_not}.`));
+		parts.progress.replaceChildren(hint(`${vis.why_not}.`));
 		return;
 	}
 	parts.progress.replaceChildren();
@@ -152,17 +152,13 @@ function stale() {
 	parts.results.classList.toggle("stale", old);
 }
 
-function stop() {
-	running?.abort();
-}
-
 async function go() {
 	running?.abort();
 	const mine = (running = new AbortController());
 	const asked = request();
 	const vis = chosen();
 	state.set({ run: 1 });
-	if (vis.reads_image && !asked.images.length) return end(mine, said("This reads a picture: drop one here, paste one, or press + beside it."));
+	if (vis.reads_image && !asked.images.length) return end(mine, hint("This reads a picture: drop one here, paste one, or press +."));
 	parts.run.textContent = "Stop";
 	const begun = performance.now();
 	try {
@@ -199,7 +195,7 @@ function tell(job, begun) {
 function show(all) {
 	parts.results.classList.toggle("many", all.filter((one) => one.told).length > 1);
 	parts.results.replaceChildren(...all.map(({ answer, told }) => (told ? card(told, answer.image)
-		: h("article", { class: "card" }, h("header", {}, h("h3", {}, answer.visualiser)), said(answer.error.message)))));
+		: h("article", { class: "card" }, h("header", {}, h("h3", {}, chosen().title)), said(`${answer.error.message}.`, answer.error.type === "PluginFailed" ? "The fault is its author's, not your model's." : null)))));
 	looks();
 }
 

@@ -114,11 +114,11 @@ function into(element) {
 
 /** What a layer is, in a line. */
 export function words(layer) {
-	const { kernel_size: kernel, kernel: size, stride, strides, groups } = layer.hyper;
+	const { kernel, stride, groups } = layer.hyper;
 	const flat = (value) => (Array.isArray(value) ? times(value) : value);
 	const parts = [layer.kind, layer.shape.length ? times(layer.shape) : null];
-	if (kernel ?? size) parts.push(`kernel ${flat(kernel ?? size)}`);
-	if (stride ?? strides) parts.push(`stride ${flat(stride ?? strides)}`);
+	if (kernel) parts.push(`kernel ${flat(kernel)}`);
+	if (stride) parts.push(`stride ${flat(stride)}`);
 	if (groups > 1) parts.push(`${groups} groups`);
 	if (layer.parameters) parts.push(`${layer.parameters.toLocaleString("en").replaceAll(",", " ")} parameters`);
 	return parts.filter(Boolean).join(" · ");

@@ -1,5 +1,5 @@
 // The maps of the chosen layer for the chosen picture.
-import { $, h, icon, number, said, segments } from "./dom.js";
+import { $, h, hint, icon, number, said, segments } from "./dom.js";
 import * as api from "./api.js";
 import * as layers from "./layers.js";
 import * as pictures from "./pictures.js";
@@ -8,7 +8,7 @@ import { legend, pager, sheet, PAGE } from "./sheet.js";
 
 const SCALES = [["unit", "map", "Each map on its own scale"], ["layer", "layer", "One scale for the layer: a dead map looks dead"], ["global", "all layers", "One scale for all layers"]];
 let asking = null;
-let shown = null; // what the sheet at hand is of
+let shown = null; // what the sheet is of
 export let last = null; // {id, n, panel, layer}: the result on the page, for the enlarged map
 
 export function begin() {
@@ -24,10 +24,10 @@ export function draw() {
 	if (key === shown) return;
 	shown = key;
 	asking?.abort();
-	if (!layer) return host.replaceChildren(said("This model has no layer whose maps could be shown. Explain may still have something for it."));
+	if (!layer) return host.replaceChildren(hint("This model has no layer whose maps could be shown."));
 	const head = headOf(layer);
-	if (!layer.has_maps) return host.replaceChildren(head.element, flat(layer));
-	if (!pictures.current()) return host.replaceChildren(head.element, said("Maps are of a picture: drop one here, paste one, or press + beside it."));
+	if (!layer.has_maps) return host.replaceChildren(head, flat(layer));
+	if (!pictures.current()) return host.replaceChildren(head, hint("Maps are of a picture: drop one here, paste one, or press +."));
 	load(host, layer, head);
 	return undefined;
 }
@@ -37,15 +37,14 @@ function headOf(layer) {
 	const order = h("div", { class: "seg", role: "group", "aria-label": "Order" });
 	segments(scale, SCALES, state.get("scale", "layer"), (v) => state.set({ scale: v === "layer" ? null : v, page: null }));
 	segments(order, [["index", "number"], ["energy", "strength", "The strongest first"]], state.get("order", "index"), (v) => state.set({ order: v === "index" ? null : v, page: null }));
-	const element = h("header", { class: "head" }, h("div", { class: "what" }, h("h2", {}, icon(layer.kind), layer.name), h("p", { class: "facts" }, layers.words(layer))),
-		layer.has_maps ? h("div", { class: "row wrap" }, h("span", { class: "lead" }, "Scale"), scale, h("span", { class: "lead" }, "Order"), order) : null);
-	return { element };
+	return h("header", { class: "head" }, h("div", { class: "what" }, h("h2", {}, icon(layer.kind), layer.name), h("p", { class: "facts" }, layers.words(layer))),
+		layer.has_maps ? h("div", { class: "row wrap" }, h("span", { class: "pair" }, "Scale", scale), h("span", { class: "pair" }, "Order", order)) : null);
 }
 
 function flat(layer) {
 	const numbers = layer.shape.length ? `${layer.shape.join("×")} numbers` : "no single array";
 	const to = layer.has_kernels ? h("button", { onclick: () => state.set({ view: "explain", vis: "filter-weights", "s.layer": layer.name, run: 1 }) }, "Show its filters") : null;
-	return said(`${layer.name} hands on ${numbers}, which have no places to draw as a map. Choose a layer above it.`, to);
+	return hint(`${layer.name} hands on ${numbers}, which have no places to draw as a map. Choose a layer above it.`, to);
 }
 
 async function load(host, layer, head) {
@@ -57,7 +56,7 @@ async function load(host, layer, head) {
 	const notes = h("div", { class: "notes" });
 	const early = state.get("order") === "energy" ? Array(count).fill("") : Array.from({ length: count }, (_, i) => String(page * PAGE + i));
 	const empty = sheet(early, [height, width]);
-	host.replaceChildren(...[head.element, under, empty.element, pager(page * PAGE, channels, (to) => state.set({ page: to / PAGE || null })), notes].filter(Boolean));
+	host.replaceChildren(...[head, under, empty.element, pager(page * PAGE, channels, (to) => state.set({ page: to / PAGE || null })), notes].filter(Boolean));
 	try {
 		const settings = { layer: layer.name, scale: state.get("scale", "layer"), order: state.get("order", "index") };
 		const progress = (job) => { if (job.ahead || job.elapsed > 1) notes.textContent = job.ahead ? "Waiting for the job before this one…" : "Working…"; };

@@ -57,8 +57,10 @@ function heatmap(told, panel, n, image) {
 		follow(stage, (event) => read(event, stage), bar.hover);
 	}
 	const means = panel.means ? h("p", { class: "means" }, `${panel.signed ? "Above zero" : "High"}: ${panel.means}.`) : null;
-	return h("section", { class: "panel" }, panel.title ? h("h4", {}, panel.title) : null, figures, bar.element, means);
+	return h("section", { class: "panel" }, panel.title ? h("h4", {}, panel.title) : null, figures, bar.element, means, odd(panel));
 }
+
+const odd = (panel) => (panel.odd ? h("p", { class: "note odd" }, panel.odd) : null);
 
 function tiles(told, panel, n) {
 	const bar = legend(panel);
@@ -69,7 +71,7 @@ function tiles(told, panel, n) {
 		cells.fill(told.id, n, panel, first);
 	};
 	draw(0);
-	return h("section", { class: "panel" }, panel.title ? h("h4", {}, panel.title) : null, bar.element, host);
+	return h("section", { class: "panel" }, panel.title ? h("h4", {}, panel.title) : null, bar.element, host, odd(panel));
 }
 
 function photo(told, panel, n) {

@@ -20,8 +20,7 @@ export const target = () => state.get("target", "top1");
 export function begin(start) {
 	model = start.model;
 	pictures = start.images;
-	$("classes").replaceChildren(...["top1", "top2", "top3"].map((v) => h("option", { value: v })),
-		...(model.classes ?? []).map((name, i) => h("option", { value: name }, String(i))));
+	$("classes").replaceChildren(...(model.classes ?? []).map((name, i) => h("option", { value: name }, String(i))));
 	$("file").addEventListener("change", () => { take([...$("file").files]); $("file").value = ""; });
 	$("target").addEventListener("change", () => state.set({ target: $("target").value.trim() === "top1" ? null : $("target").value.trim() }));
 	state.when(["img"], () => { draw(); predict(); });
@@ -67,7 +66,7 @@ function draw() {
 }
 
 function thumb(one, chosen) {
-	return h("button", { class: "thumb", title: one.name, "aria-current": chosen ? "true" : null, onclick: () => state.set({ img: one.id }) },
+	return h("button", { class: "thumb", title: one.name, "aria-current": chosen && "true", onclick: () => state.set({ img: one.id }) },
 		h("img", { src: api.url(`images/${one.id}/original.png?side=128`), alt: one.name, loading: "lazy", width: 48, height: 48 }));
 }
 
@@ -136,7 +135,7 @@ async function predict() {
 	const shown = current();
 	const host = $("predictions");
 	bars = [];
-	if (!shown) return host.replaceChildren();
+	if (!shown) return host.replaceChildren(h("p", { class: "facts" }, "of the picture, when there is one"));
 	if (!host.childElementCount) host.replaceChildren(...Array.from({ length: 5 }, () => h("div", { class: "bar-row ghost" })));
 	try {
 		const job = await api.run({ images: [shown.id], visualisers: [{ name: "class-probabilities" }] }, { signal: mine.signal });
