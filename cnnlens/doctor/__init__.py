@@ -6,18 +6,19 @@ it looks at what needs no picture. It changes nothing of the model.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..model import Model
 from .answers import of_order, of_outputs, of_preprocessing, of_sharpness
-from .candidates import Candidate, at_size, by_fit, by_values
+from .candidates import Candidate, at_size, by_fit, by_values, uncut
 from .checks import without_pictures
 from .diagnosis import Diagnosis, Finding
 from .label_order import Reordered, find_order, reorder
 from .samples import Samples, read_samples
 from .trials import Runner, Trial, accepts, grey, run_fed
-from .verdict import Verdict, judge
+from .verdict import NOTHING_WORKS, Verdict, judge
 from .words import how_to_give
 
 __all__ = ["Candidate", "Diagnosis", "Finding", "Reordered", "Trial", "Verdict", "doctor", "how_to_give"]
@@ -48,7 +49,8 @@ def doctor(
     samples = read_samples(_path(folder), _path(labels_csv), classes, count, limit)
     runner = Runner(model, samples.paths, samples.truths, progress)
     trials = _try_all(model, runner)
-    told = _Told(model, findings, trials)
+    names = [classes[i] if classes else samples.names.get(i, str(i)) for i in range(count)]
+    told = _Told(model, names, findings, trials)
     if samples.truths is not None:
         told.judge(runner)
     return told.diagnosis(samples, runner, Path(folder or labels_csv or "."))
@@ -57,8 +59,10 @@ def doctor(
 class _Told:
     """The diagnosis as it comes together."""
 
-    def __init__(self, model: Model, findings: list[Finding], trials: list[Trial]) -> None:
-        self.model, self.findings, self.trials = model, findings, trials
+    def __init__(
+        self, model: Model, names: Sequence[str], findings: list[Finding], trials: list[Trial]
+    ) -> None:
+        self.model, self.names, self.findings, self.trials = model, names, findings, trials
         self.reordered: dict[str, Reordered] = {}
         self.verdict: Verdict | None = None
 
@@ -66,21 +70,26 @@ class _Told:
         """Is the order of the labels right, which values are, and does another way to fit do better?"""
         self._find_order()
         verdict = self._verdict()
-        fits = (
-            by_fit(verdict.best.candidate) if verdict.told and self._fitting_matters(runner, verdict) else []
-        )
-        if fits:
-            self.trials += runner.run(fits)
-            if self.reordered:
-                self.reordered |= _reordered(self.trials[-len(fits) :])
-            verdict = self._with_fits(verdict, len(fits))
+        if self._fitting_matters(runner, verdict):
+            if verdict.told:
+                verdict = self._with_fits(runner, verdict)
+            elif verdict.reason.startswith(NOTHING_WORKS):
+                # a cut may have left nothing to see: once more with all of each picture
+                self.trials += runner.run(uncut([t.candidate for t in self.trials]))
+                self._find_order()
+                verdict = self._verdict()
         self.verdict = verdict
         self.findings += of_preprocessing(verdict)
-        if not self.reordered and verdict.told:
-            self.findings += [*of_outputs(verdict.best, self.model), *of_sharpness(verdict.best)]
+        if self.reordered:
+            return
+        if verdict.told:
+            self.findings += [*of_outputs(verdict.best, self.names), *of_sharpness(verdict.best)]
+        else:
+            opened = [t for t in (verdict.best, *verdict.tied) if t.candidate.opened]
+            self.findings += [finding for trial in opened for finding in of_outputs(trial, self.names)]
 
     def _find_order(self) -> None:
-        reordered = _reordered(self.trials)
+        reordered = {} if self.reordered else _reordered(self.trials)
         if not reordered:
             return
         best = max(self.trials, key=lambda t: float(reordered[t.name].likelihoods.mean()))
@@ -88,7 +97,7 @@ class _Told:
         order = find_order(best, reordered[best.name], plain)
         if order is not None:
             self.reordered = reordered
-            self.findings.append(of_order(order, self.model))
+            self.findings.append(of_order(order, self.names))
 
     def _verdict(self, trials: Sequence[Trial] | None = None) -> Verdict:
         trials = self.trials if trials is None else trials
@@ -97,11 +106,15 @@ class _Told:
         rights = [h.right if h else t.right.astype(float) for t, h in zip(trials, held, strict=True)]
         return judge(trials, likelihoods, rights)
 
-    def _with_fits(self, verdict: Verdict, count: int) -> Verdict:
-        """The verdict on another way to fit, if it beats the present one; else the one on the values."""
-        fitted = self._verdict([verdict.best, *self.trials[-count:]])
+    def _with_fits(self, runner: Runner, verdict: Verdict) -> Verdict:
+        """The verdict on another way to fit, if one beats the present; else the one on the values."""
+        fits = runner.run(by_fit(verdict.best.candidate))
+        self.trials += fits
+        if self.reordered:
+            self.reordered |= _reordered(fits)
+        fitted = self._verdict([verdict.best, *fits])
         if fitted.best is not verdict.best and verdict.best not in fitted.tied:
-            return fitted
+            return dataclasses.replace(fitted, told=True, reason="")  # the values are; which cut matters less
         return verdict
 
     def _fitting_matters(self, runner: Runner, verdict: Verdict) -> bool:

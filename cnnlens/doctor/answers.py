@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..model import Model
 from .diagnosis import Finding
 from .label_order import Order
 from .statistics import likelihoods
 from .trials import Trial
-from .verdict import Verdict
+from .verdict import NOTHING_WORKS, Verdict
 
 _ENOUGH = 5  #: pictures of a class before its output may be called dead
 
@@ -19,7 +18,7 @@ _ENOUGH = 5  #: pictures of a class before its output may be called dead
 def of_preprocessing(verdict: Verdict) -> Iterator[Finding]:
     """The model was opened with another preprocessing than it was trained with, or none of them works."""
     opened = [t for t in (verdict.best, *verdict.tied) if t.candidate.opened]
-    if verdict.reason.startswith("no candidate"):
+    if verdict.reason.startswith(NOTHING_WORKS):
         yield Finding(
             "wrong", "at-chance", f"{verdict.reason}: the labels, the weights or the architecture are not those "
             "of these pictures, or the pictures were prepared in a way that was not tried",
@@ -35,9 +34,8 @@ def of_preprocessing(verdict: Verdict) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def of_order(order: Order, model: Model) -> Finding:
+def of_order(order: Order, classes: Sequence[str]) -> Finding:
     """The labels are in the wrong order, and the one that fits."""
-    classes = model.classes or tuple(map(str, range(model.outputs[-1])))
     names = order.names(classes)
     hint = ""
     if names == sorted(classes):
@@ -56,7 +54,7 @@ def of_order(order: Order, model: Model) -> Finding:
     )  # fmt: skip
 
 
-def of_outputs(trial: Trial, model: Model) -> Iterator[Finding]:
+def of_outputs(trial: Trial, names: Sequence[str]) -> Iterator[Finding]:
     """Classes that are never given although there are pictures of them; one answer to everything."""
     assert trial.truths is not None
     classes = trial.scores.shape[1]
@@ -66,14 +64,14 @@ def of_outputs(trial: Trial, model: Model) -> Iterator[Finding]:
     dead = np.flatnonzero(never).tolist()
     if answers.max() == len(trial.scores) >= 2 * _ENOUGH and (counts > 0).sum() > 1:
         yield Finding(
-            "wrong", "one-answer", f"every picture is {_name(model, int(answers.argmax()), classes)} to it, whatever "
+            "wrong", "one-answer", f"every picture is {names[int(answers.argmax())]} to it, whatever "
             "it shows",
         )  # fmt: skip
     elif dead:
-        names = ", ".join(_name(model, k, classes) for k in dead[:5]) + (", …" if len(dead) > 5 else "")
+        told = ", ".join(names[k] for k in dead[:5]) + (", …" if len(dead) > 5 else "")
         yield Finding(
             "wrong", "dead-outputs", f"{len(dead)} classes are never above chance for any picture, their own "
-            f"included: {names}", {"classes": dead},
+            f"included: {told}", {"classes": dead},
         )  # fmt: skip
 
 
@@ -95,9 +93,3 @@ def of_sharpness(trial: Trial) -> Iterator[Finding]:
             "it is right: it was not trained with the softmax of these scores, or has learnt its pictures by heart",
             {"sharpness": trial.sharpness},
         )  # fmt: skip
-
-
-def _name(model: Model, index: int, classes: int) -> str:
-    if model.classes and len(model.classes) == classes:
-        return model.classes[index]
-    return f"class {index}"

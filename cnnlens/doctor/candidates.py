@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..preprocess import PRESETS, InputSpec, read_preprocess
+from ..preprocess import PRESETS, InputSpec, Resize, read_preprocess
 
 #: What of an InputSpec says how numbers are changed; the rest says how a picture is fitted.
 VALUES = ("mean", "std", "range", "order")
@@ -75,6 +75,16 @@ def by_fit(best: Candidate) -> list[Candidate]:
     ]
     specs = [(name, dataclasses.replace(best.spec, **changes)) for name, changes in rules]
     return [Candidate(f"{best.name}, {name}", spec) for name, spec in specs if spec != best.spec]
+
+
+def uncut(candidates: list[Candidate]) -> list[Candidate]:
+    """The same values with the whole of each picture: squashed, or padded where it was squashed before."""
+    found = []
+    for candidate in candidates:
+        rule: Resize = "pad" if candidate.spec.resize == "squash" else "squash"
+        spec = dataclasses.replace(candidate.spec, resize=rule, crop_share=1.0)
+        found.append(Candidate(f"{candidate.name}, {rule}", spec))
+    return found
 
 
 def at_size(candidates: list[Candidate], height: int, width: int) -> list[Candidate]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ class Samples:
 
     paths: tuple[Path, ...]
     truths: tuple[int, ...] | None
+    names: Mapping[int, str]  #: the label that each class has among the pictures
     notes: tuple[str, ...] = ()
 
 
@@ -93,12 +94,13 @@ def _numbered(
         if not names:
             notes.append("the folder has no sub-folders and no labels.csv, so accuracy cannot be known")
         paths = _spread([[path for path, _ in pairs]], limit)
-        return Samples(tuple(paths[0]), None, tuple(_cut(notes, len(pairs), len(paths[0]))))
+        return Samples(tuple(paths[0]), None, {}, tuple(_cut(notes, len(pairs), len(paths[0]))))
     held = [[path for path, name in pairs if name == one] for one in numbers]
     kept = _spread(held, limit)
     truths = [numbers[name] for name, some in zip(numbers, kept, strict=True) for _ in some]
     notes = _cut(notes, sum(map(len, held)), len(truths))
-    return Samples(tuple(path for some in kept for path in some), tuple(truths), tuple(notes))
+    found = {number: name for name, number in numbers.items()}
+    return Samples(tuple(path for some in kept for path in some), tuple(truths), found, tuple(notes))
 
 
 def _match(

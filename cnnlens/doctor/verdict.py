@@ -13,6 +13,8 @@ from .trials import Trial
 
 #: How sure one has to be: a difference as large as this by luck in one of a hundred folders, no more.
 ALPHA = 0.01
+ENOUGH = 20  #: pictures before "no better than chance" says something of the model
+NOTHING_WORKS = "no candidate is better than chance"
 TEST = "paired sign-flip test on the log-likelihood of the truth, one-sided, Bonferroni over the others"
 
 
@@ -40,28 +42,43 @@ def judge(trials: Sequence[Trial], likelihoods: Sequence[Numbers], rights: Seque
     first = int(np.argmax(means))
     best, others = trials[first], [i for i in range(len(trials)) if i != first]
     p_values = {i: min(1.0, len(others) * luck(likelihoods[first] - likelihoods[i])) for i in others}
-    tied = tuple(sorted((i for i in others if p_values[i] > ALPHA), key=lambda i: -means[i]))
+    # a net with a broken end can be likeliest where it is not rightest; then neither is believed
+    slack = max(2.0, 0.02 * len(rights[first]))
+    rightest = {i for i in others if rights[i].sum() > rights[first].sum() + slack}
+    tied = sorted((i for i in others if p_values[i] > ALPHA or i in rightest), key=lambda i: -means[i])
     beaten = [i for i in others if i not in tied]
     rival = max(beaten, key=lambda i: means[i], default=None)
-    p = max((p_values[i] for i in beaten), default=1.0)
-    chance = len(trials) * _chance_luck(best, rights[first])
-    same = [i for i in tied if _same(best, trials[i])]
-    reason = ""
-    if chance > ALPHA:
-        share = float(rights[first].mean())
-        reason = (
-            f"no candidate is better than chance (the best, {best.name}, is right on {share:.0%} of "
-            f"{len(rights[first])} pictures; p = {min(chance, 1):.2g}, binomial)"
-        )
-    elif len(same) < len(tied):
-        names = ", ".join(trials[i].name for i in tied[:6]) + (", …" if len(tied) > 6 else "")
-        reason = (
-            f"{best.name} comes first, but {names} could as well be it: on {len(best.scores)} pictures the "
-            f"difference is within what luck gives (p > {ALPHA}, {TEST})"
-        )
-    told = not reason
+    reason = _chance(best, rights[first], len(trials))
+    if not reason and any(not _same(best, trials[i]) for i in tied):
+        reason = _tie(best, [trials[i] for i in tied], bool(rightest))
     return Verdict(
-        best, tuple(trials[i] for i in tied), told, p, reason, trials[rival] if rival is not None else None
+        best=best,
+        tied=tuple(trials[i] for i in tied),
+        told=not reason,
+        p=max((p_values[i] for i in beaten), default=1.0),
+        reason=reason,
+        runner_up=None if rival is None else trials[rival],
+    )
+
+
+def _chance(best: Trial, right: Numbers, count: int) -> str:
+    """Why the best of `count` trials is no better than chance; empty where it is."""
+    p = min(1.0, count * _chance_luck(best, right))
+    if p <= ALPHA:
+        return ""
+    return (
+        f"{NOTHING_WORKS if len(right) >= ENOUGH else 'there are too few pictures'} (the best, {best.name}, is "
+        f"right on {right.mean():.0%} of {len(right)}; p = {p:.2g} for chance alone, binomial)"
+    )
+
+
+def _tie(best: Trial, tied: Sequence[Trial], by_right: bool) -> str:
+    """What could as well be it, and why."""
+    names = ", ".join(trial.name for trial in tied[:6]) + (", …" if len(tied) > 6 else "")
+    disagree = "; likelihood and accuracy do not agree" if by_right else ""
+    return (
+        f"{best.name} comes first, but {names} could as well be it: on {len(best.scores)} pictures the "
+        f"difference is within what luck gives (p > {ALPHA}, {TEST}){disagree}"
     )
 
 

@@ -92,6 +92,6 @@ def _verdict(verdict: Verdict | None) -> Iterator[str]:
     )
     same = ", ".join(trial.name for trial in verdict.tied)
     yield f"Trained with: {verdict.best.name}{ahead}." + (
-        f" For all purposes the same: {same}." if same else ""
+        f" As good on these pictures: {same}." if same else ""
     )
     yield how_to_give(verdict.best.candidate.spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 NAMES = ("blue disc", "blue square", "dark disc", "light disc", "red disc", "red square")
 _COLOURS = {"blue": (95, 110, 170), "red": (170, 110, 95), "dark": (100, 100, 100), "light": (160, 160, 160)}
 SIDE = 16
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 def pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -52,19 +54,22 @@ def fed(eight: np.ndarray, how: str) -> np.ndarray:
     raise ValueError(how)
 
 
-def torch_net(how: str, classes: int = len(NAMES)) -> Any:
-    """A small net trained on pictures that were prepared as `how` says."""
+@functools.cache
+def torch_net(how: str) -> Any:
+    """A small net trained on pictures that were prepared as `how` says; the same one when asked again."""
     import torch
     from torch import nn
 
     eight, truths = pictures(900, seed=0)
     x = torch.from_numpy(np.moveaxis(fed(eight, how), -1, 1).copy())
     t = torch.from_numpy(truths)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so small a net is slower on two
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = nn.Sequential(
             nn.Conv2d(3, 12, 5, stride=2), nn.BatchNorm2d(12), nn.ReLU(), nn.Conv2d(12, 16, 3), nn.ReLU(),
-            nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.1), nn.Linear(64, classes),
+            nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.1), nn.Linear(64, len(NAMES)),
         )  # fmt: skip
         optimiser = torch.optim.Adam(net.parameters(), 5e-3)
         for _ in range(150):
@@ -73,4 +78,23 @@ def torch_net(how: str, classes: int = len(NAMES)) -> Any:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+    torch.set_num_threads(threads)
     return net.eval()
+
+
+def keras_net(how: str) -> Any:
+    """The like in Keras, on whatever engine it runs; a softmax ends it."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    eight, truths = pictures(900, seed=0)
+    layers = keras.layers
+    net = keras.Sequential([
+        keras.Input((SIDE, SIDE, 3)),
+        layers.Conv2D(12, 5, strides=2), layers.BatchNormalization(momentum=0.9), layers.ReLU(),
+        layers.Conv2D(16, 3, activation="relu"), layers.AveragePooling2D(2), layers.Flatten(),
+        layers.Dense(len(NAMES), activation="softmax"),
+    ])  # fmt: skip
+    net.compile(keras.optimizers.Adam(5e-3), "sparse_categorical_crossentropy")
+    net.fit(fed(eight, how).copy(), truths, batch_size=48, epochs=8, verbose=0)
+    return net
