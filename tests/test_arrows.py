@@ -108,6 +108,7 @@ AT_IMPORT: dict[str, set[str]] = {
 #: What they may import besides within a function: then it loads only for those who need it.
 ON_CALL: dict[str, set[str]] = {
     "cnnlens/cli.py": {"tqdm", "numpy"},
+    "cnnlens/checkpoints/hdf5_tree.py": {"h5py"},
     "cnnlens/checkpoints/keras_file.py": {"keras", "h5py"},
     "cnnlens/checkpoints/torch_file.py": {"torch", "safetensors"},
     "cnnlens/backends/_engines": {"torch", "tensorflow", "jax"},

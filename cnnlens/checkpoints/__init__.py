@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import CannotOpen, UsageError
 from .formats import recognise
+from .safety import check_before_loading
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ def open_checkpoint(
 ) -> Opened:
     """Open a checkpoint file; raises CannotOpen, Mismatch, Refused or UsageError with what would do."""
     kind = recognise(path)
+    check_before_loading(path, kind, trust=trust)
     facts = {"checkpoint": path.name, "checkpoint_sha256": sha256(path), "format": kind.title}
     if kind.framework == "keras":
         if arch is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CannotOpen, Mismatch, MissingPackage, Refused, UsageError
 from .architecture import build
+from .dense import check_loaded
 from .formats import Format
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def open_torch(
             ["a whole pickled module, trusted"],
         )
     else:
+        check_loaded(torch, content, path.name)
         weights, notes = find_weights(torch, content, path)
         if arch is None:
             raise UsageError(
