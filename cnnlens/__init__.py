@@ -13,8 +13,9 @@ from .arrays import Array
 from .errors import CnnlensError
 from .hookspecs import hookimpl
 from .images import Image, open_image
+from .layer import Layer
 from .look import look, sheet
-from .model import Layer, Model, Trace
+from .model import Model, Trace
 from .panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from .preprocess import InputSpec
 from .probe import Probe
@@ -55,8 +56,8 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "Array", "Bars", "CnnlensError", "Cost", "Curve", "Field", "Heatmap", "Image", "InputSpec", "Inspection",
-    "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture", "Probe", "Result",
-    "Sheet", "Table", "Target", "Tiles", "Trace", "Visualiser", "errors", "hookimpl", "inspect", "load", "look",
-    "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
+    "Array", "Bars", "CnnlensError", "Cost", "Curve", "Field", "Heatmap", "Image", "InputSpec",
+    "Inspection", "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
+    "Probe", "Result", "Sheet", "Table", "Target", "Tiles", "Trace", "Visualiser", "errors", "hookimpl",
+    "inspect", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
 ]  # fmt: skip

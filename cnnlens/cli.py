@@ -49,10 +49,13 @@ def _leave(message: str, code: int, error: Exception) -> None:
 def model_options(command: C) -> C:
     """The options that every command takes which opens a model."""
     for option in reversed((
-        click.option("--arch", metavar="NAME|CODE", help="torchvision name, package.module:callable or file.py:callable"),
-        click.option("--arch-arg", multiple=True, metavar="KEY=VALUE", help="an argument for --arch; may be repeated"),
+        click.option("--arch", metavar="NAME|CODE",
+                     help="torchvision name, package.module:callable or file.py:callable"),
+        click.option("--arch-arg", multiple=True, metavar="KEY=VALUE",
+                     help="an argument for --arch; may be repeated"),
         click.option("--labels", metavar="FILE|imagenet", help="names of the classes"),
-        click.option("--preprocess", metavar="PRESET|FILE", help="imagenet, caffe, -1..1, unit, raw, or a .json file"),
+        click.option("--preprocess", metavar="PRESET|FILE",
+                     help="imagenet, caffe, -1..1, unit, raw, or a .json file"),
         click.option("--device", metavar="DEVICE", help="cpu, cuda or mps, for PyTorch"),
         click.option("--trust", is_flag=True, help="open a file that holds code, and run that code"),
     )):  # fmt: skip

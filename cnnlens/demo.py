@@ -23,7 +23,7 @@ PHOTOGRAPHS = (
     "astronaut.png",
     "camera.png",
 )
-#: What the network was trained on, intensities about 127 in steps of 128; the whole picture, so nothing is cut off.
+#: What the network was trained on: intensities about 127 in steps of 128. The whole picture, uncut.
 PREPROCESS = {
     "size": 224, "mean": (0.498,) * 3, "std": (0.502,) * 3, "resize": "squash", "interpolation": "bicubic",
 }  # fmt: skip

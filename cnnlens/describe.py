@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .model import Layer, Model
+from .layer import Layer
+from .model import Model
 from .registry import Plugin
 from .visualiser import Visualiser
 
@@ -50,7 +51,8 @@ def _described(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     bounds = {
         ours: kind[theirs]
         for theirs, ours in (
-            ("minimum", "at least"), ("maximum", "at most"), ("exclusiveMinimum", "above"), ("exclusiveMaximum", "below"),
+            ("minimum", "at least"), ("maximum", "at most"),
+            ("exclusiveMinimum", "above"), ("exclusiveMaximum", "below"),
         )
         if theirs in kind
     }  # fmt: skip

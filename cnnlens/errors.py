@@ -75,7 +75,7 @@ class Mismatch(CannotOpen):
 
 
 class Refused(CnnlensError):
-    """Opening the file would run code that came with it, or is not safe: it is built to deceive or to exhaust."""
+    """Opening the file would run code that came with it, or it is built to deceive or to exhaust."""
 
     exit_code = 3
 

@@ -1,4 +1,4 @@
-"""From a file, bytes, an array or a Pillow image to pixels (H, W, C) in [0, 1], and what was done on the way."""
+"""From a file, bytes, an array or a Pillow image to pixels (H, W, C) in [0, 1], and what was done to them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Source = Any  # str | Path | bytes | PIL image | array | Image; frameworks' arra
 
 @dataclass(frozen=True)
 class Image:
-    """A picture: pixels (H, W, C) in [0, 1], its name, a SHA-256 of the pixels, and notes on how it was read."""
+    """A picture: pixels (H, W, C) in [0, 1], its name, a SHA-256 of them, and notes on how it was read."""
 
     pixels: Array
     name: str
@@ -92,7 +92,8 @@ def _decoded(data: bytes, name: str) -> Image:
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise CannotOpen(
-                    f"{name} has {width}×{height} pixels, more than {MAX_PIXELS // 10**6} megapixels: scale it down"
+                    f"{name} has {width}×{height} pixels, more than {MAX_PIXELS // 10**6} megapixels: "
+                    "scale it down"
                 )
             picture.load()
     except UnidentifiedImageError:

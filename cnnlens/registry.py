@@ -25,7 +25,7 @@ GROUP = "cnnlens"
 
 @dataclass(frozen=True)
 class Problem:
-    """A plugin, or a part of one, that was left out: which, why in a line, and the traceback if one was raised."""
+    """A plugin, or a part of one, that was left out: which, why, and the traceback if there was one."""
 
     plugin: str
     reason: str
@@ -106,7 +106,7 @@ def find(entry_points: Iterable[metadata.EntryPoint]) -> Registry:
 
 
 def _named(entry_points: Iterable[metadata.EntryPoint]) -> dict[str, metadata.EntryPoint]:
-    """Entry points by `distribution:name`, so that nothing is shadowed; an editable install lists some twice."""
+    """Entry points by `distribution:name`, so that none is shadowed; an editable install lists some twice."""
     return {f"{e.dist.name if e.dist else '?'}:{e.name}": e for e in entry_points}
 
 

@@ -152,14 +152,15 @@ class Sheet:
         return "\n".join(result.html(**options) for result in self.results)
 
     def save(self, place: str | Path, suffix: str = ".png", **options: Any) -> list[Path]:
-        """Write an `.html` with all results, or a folder with a file each, named by picture, visualiser, target."""
+        """Write an `.html` with all, or a folder with a file each named by picture, visualiser and target."""
         place = Path(place)
         if place.suffix.lower() == ".html":
             write_whole(place, lambda out: out.write(_page("cnnlens", self.html(**options)).encode()))
             return [place]
         if place.suffix.lower() in SUFFIXES and not place.is_dir():
             raise UsageError(
-                f"{len(self)} results do not fit into {place.name}: name a folder or an .html file, or ask for one"
+                f"{len(self)} results do not fit into {place.name}: "
+                "name a folder or an .html file, or ask for one"
             )
         place.mkdir(parents=True, exist_ok=True)
         names = _names(self.results)

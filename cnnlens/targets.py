@@ -71,7 +71,7 @@ class Target:
         return only.index if len(self.terms) == 1 and only.weight == 1 else None
 
     def pinned(self, scores: Array) -> Target:
-        """The same target with ranks made classes, by the scores (classes,) of the one picture asked about."""
+        """The same target with ranks made classes, by the scores (classes,) of the picture asked about."""
         terms = tuple(
             replace(t, rank=None, index=int(_ranked(scores[None], t.rank)[0])) if t.rank is not None else t
             for t in self.terms

@@ -1,6 +1,6 @@
 """A network in plain NumPy whose every number can be worked out by hand, and the same one in PyTorch.
 
-conv 3×3 (stride 1, no padding, 3 → 4) → relu → mean pool 2×2 → dense → 3 classes. For tests: ours and guests'.
+conv 3×3 (stride 1, no padding, 3 → 4) → relu → mean pool 2×2 → dense → 3 classes. For tests, guests' too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .arrays import Array
-from .model import Layer, Model, Pass
+from .layer import Layer
+from .model import Model, Pass
 from .preprocess import InputSpec
 
 Step = tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]

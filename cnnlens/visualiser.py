@@ -101,8 +101,10 @@ def visualiser(
     """Make a function a visualiser.
 
     `needs` is what the model must be able to do, of `Model.abilities`; `paper` author and year, `link`
-    where to read it; `by_target` whether the answer hangs on the class asked about; `cost` in passes, or a function of model and settings. The name is the function's
-    own in kebab case. Raises BadSetting for a signature that cannot be served.
+    where to read it; `by_target` whether the answer hangs on the class asked about; `cost` in passes, or a
+    function of model and settings. The name is the function's own in kebab case.
+
+    Raises BadSetting for a signature that cannot be served.
     """
     unknown = set(needs) - set(Model.abilities)
     if unknown:

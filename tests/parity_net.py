@@ -110,6 +110,8 @@ def seen(model: cnnlens.Model) -> dict[str, Any]:
     for layer in arrays():
         found |= {f"weights/{layer}/{name}": values for name, values in model.weights(layer).items()}
     for visualiser in cnnlens.visualisers():
+        if visualiser.why_not(model) is not None:
+            continue
         for place, panel in enumerate(cnnlens.look(model, x[0], visualiser, target=3).panels):
             values = panel_array(panel)
             if values is not None:

@@ -29,23 +29,24 @@ ARROWS: dict[str, set[str]] = {
     "arrays": set(),
     "errors": set(),
     "hookspecs": set(),
+    "layer": set(),
     "panels": {"arrays", "errors"},
     "preprocess": {"arrays", "errors"},
     "images": {"arrays", "errors"},
     "labels": {"errors"},
     "targets": {"arrays", "errors"},
     # a file becomes a native model, a native model a Model
-    "model": {"arrays", "errors", "preprocess", "targets"},
+    "model": {"arrays", "errors", "layer", "preprocess", "targets"},
     "checkpoints": {"errors"},
-    "backends": {"arrays", "errors", "model", "preprocess", "targets"},
+    "backends": {"arrays", "errors", "layer", "model", "preprocess", "targets"},
     "opening": {"backends", "checkpoints", "errors", "labels", "model"},
     "demo": {"errors", "opening"},
     # a Model and a picture become panels
-    "probe": {"arrays", "errors", "images", "model", "targets"},
-    "settings": {"errors", "model"},
+    "probe": {"arrays", "errors", "images", "layer", "model", "targets"},
+    "settings": {"errors", "layer", "model"},
     "visualiser": {"errors", "model", "panels", "probe", "settings"},
     "registry": {"errors", "hookspecs", "visualiser"},
-    "describe": {"model", "registry", "visualiser"},
+    "describe": {"layer", "model", "registry", "visualiser"},
     # panels become pixels; a Result holds both ends
     "render": {"arrays", "errors", "panels"},
     "result": {"arrays", "errors", "panels", "render"},
@@ -54,22 +55,22 @@ ARROWS: dict[str, set[str]] = {
         "visualiser",
     },
     # the kit, for guests as for us
-    "tiny": {"arrays", "model", "preprocess"},
+    "tiny": {"arrays", "layer", "model", "preprocess"},
     "testing": {
-        "arrays", "backends", "errors", "look", "model", "opening", "panels", "settings", "tiny",
+        "arrays", "backends", "errors", "layer", "look", "model", "opening", "panels", "settings", "tiny",
         "visualiser",
     },
     # the faces
     FACE: {
-        "arrays", "errors", "hookspecs", "images", "look", "model", "opening", "panels", "preprocess",
-        "probe", "registry", "result", "settings", "targets", "viewer", "visualiser",
+        "arrays", "errors", "hookspecs", "images", "layer", "look", "model", "opening", "panels",
+        "preprocess", "probe", "registry", "result", "settings", "targets", "viewer", "visualiser",
     },
     "viewer": {
-        FACE, "arrays", "demo", "describe", "errors", "images", "labels", "look", "model", "opening",
+        FACE, "arrays", "demo", "describe", "errors", "images", "labels", "layer", "look", "model", "opening",
         "panels", "preprocess", "probe", "registry", "render", "result", "settings", "targets", "visualiser",
     },
     "cli": {
-        FACE, "demo", "describe", "errors", "images", "labels", "look", "model", "opening", "panels",
+        FACE, "demo", "describe", "errors", "images", "labels", "layer", "look", "model", "opening", "panels",
         "registry", "render", "result", "viewer", "visualiser",
     },
 }  # fmt: skip

@@ -22,8 +22,8 @@ from torch import nn
 
 class Net(nn.Sequential):
     def __init__(self, classes=3, channels=4):
-        super().__init__(nn.Conv2d(3, channels, 3), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-                         nn.Linear(channels, classes))
+        super().__init__(nn.Conv2d(3, channels, 3), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1),
+                         nn.Flatten(), nn.Linear(channels, classes))
 
 def broken():
     raise KeyError("no such thing")
@@ -208,7 +208,7 @@ def test_wrong_requests(tmp_path: Path, arch: str, weights: dict[str, Any]) -> N
         cnnlens.load(file)
     with pytest.raises(UnknownName, match="did you mean 'resnet18'"):
         cnnlens.load(file, arch="resnet_18")
-    with pytest.raises(UnknownName, match="no callable 'Nett' in .*did you mean 'Net'"):
+    with pytest.raises(UnknownName, match=r"no callable 'Nett' in .*did you mean 'Net'"):
         cnnlens.load(file, arch=f"{place}:Nett")
     with pytest.raises(CannotOpen, match=r"broken\(\) failed: KeyError: 'no such thing'"):
         cnnlens.load(file, arch=f"{place}:broken")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import need
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 WRITES = {
@@ -31,7 +32,7 @@ def test_every_example_is_tried() -> None:
 @pytest.mark.parametrize("name", WRITES)
 def test_an_example_runs_and_writes_what_it_says(name: str, tmp_path: Path) -> None:
     for package in NEEDS[name]:
-        pytest.importorskip(package)
+        need(package)
     run = subprocess.run(
         [sys.executable, "-W", "error", EXAMPLES / name, tmp_path],
         capture_output=True, text=True, timeout=300, cwd=tmp_path,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import need
 
 GUEST = Path(__file__).parents[1] / "examples" / "third_party"
 OURS = ["class-probabilities", "feature-maps", "filter-weights", "grad-cam", "occlusion", "saliency"]
@@ -37,9 +38,9 @@ def cnnlens(*arguments: object, path: Path | None = None) -> str:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that the guest is installed into, from the wheel that its own pyproject builds."""
-    pytest.importorskip("build")
-    pytest.importorskip("captum")
-    pytest.importorskip("torch")
+    need("build")
+    need("captum")
+    need("torch")
     wheels, folder = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(wheels), str(GUEST)]
     subprocess.run(build, check=True, capture_output=True, timeout=300)
@@ -52,7 +53,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network's weights, the file that builds it, its preprocessing and a picture, in one folder."""
-    torch = pytest.importorskip("torch")
+    torch = need("torch")
     from PIL import Image
 
     from cnnlens.testing import picture, tiny_model, tiny_torch

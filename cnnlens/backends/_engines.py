@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
 
 from ..arrays import Array
@@ -28,22 +28,24 @@ def differentiate(function: Function, leaves: Sequence[Array]) -> tuple[Sequence
 def _torch(function: Function, leaves: Sequence[Any]) -> tuple[Sequence[Any], Pull]:
     import torch
 
-    with torch.inference_mode(False), torch.set_grad_enabled(bool(leaves)):
+    with torch.set_grad_enabled(bool(leaves)):
         outputs = function([leaf.requires_grad_() for leaf in leaves])
 
     def pull(cotangents: Sequence[Array | None]) -> Sequence[Array | None]:
-        asked = [(o, _like(c, o)) for o, c in zip(outputs, cotangents, strict=True) if c is not None]
-        pairs = [(o, c) for o, c in asked if o.requires_grad]
-        if not pairs:
+        asked = [
+            (o, c) for o, c in zip(outputs, cotangents, strict=True) if c is not None and o.requires_grad
+        ]
+        if not asked:
             return [None] * len(leaves)
-        outs, grads = zip(*pairs, strict=True)
-        return _arrays(torch.autograd.grad(outs, leaves, grads, allow_unused=True))
+        with torch.inference_mode(False):
+            outs, grads = zip(*((o, _like(c, o)) for o, c in asked), strict=True)
+            return _arrays(torch.autograd.grad(outs, leaves, grads, allow_unused=True))
 
     return outputs, pull
 
 
 def _tensorflow(function: Function, leaves: Sequence[Any]) -> tuple[Sequence[Any], Pull]:
-    import tensorflow as tf  # type: ignore[import-untyped]
+    import tensorflow as tf
 
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(leaves)
@@ -98,7 +100,7 @@ def _torch_state(model: Any) -> Iterator[None]:
     flags = [(part, part.training) for layer in wrapped for part in layer.modules()]
     used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     devices = [torch.cuda.current_device()] if used else []
-    with torch.random.fork_rng(devices), keras.StatelessScope(constants):
+    with torch.inference_mode(False), torch.random.fork_rng(devices), keras.StatelessScope(constants):
         try:
             yield
         finally:

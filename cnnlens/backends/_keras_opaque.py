@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 from ..errors import Unmet
 from ._keras_heads import Head, close, no_scores, pick_output

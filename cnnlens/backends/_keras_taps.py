@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 from ._keras_heads import Head, close, no_scores, pick_output
 
@@ -146,7 +146,7 @@ class Graph:
 
     def _outputs(self, step: Step, given: tuple[Any, ...], taps: Taps, scores: Any) -> list[Any]:
         if step.name in taps.replace:
-            outs = [keras.ops.cast(taps.replace[step.name], step.into[0].dtype)]
+            outs = [keras.ops.convert_to_tensor(taps.replace[step.name], step.into[0].dtype)]
         elif scores is not None and self.head is not None and step.name == self.head.name and self.head.fused:
             outs = [self.head.finish(scores)]
         else:

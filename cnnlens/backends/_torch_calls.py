@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,8 @@ FUNCTIONS: dict[str, str] = {
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "conv_transpose2d"), "convolution"),
     "linear": "dense",
     **dict.fromkeys(
-        ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "mean", "amax", "lp_pool2d"),
+        ("max_pool2d", "avg_pool2d", "lp_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "mean",
+         "amax"),
         "pooling",
     ),
     **dict.fromkeys(
@@ -31,7 +32,8 @@ FUNCTIONS: dict[str, str] = {
     ),
     **dict.fromkeys(
         ("relu", "relu6", "hardtanh", "leaky_relu", "prelu", "elu", "selu", "celu", "gelu", "silu", "mish",
-         "hardswish", "hardsigmoid", "sigmoid", "tanh", "softplus", "softmax", "log_softmax", "logsigmoid", "clamp"),
+         "hardswish", "hardsigmoid", "sigmoid", "tanh", "softplus", "softmax", "log_softmax", "logsigmoid",
+         "clamp"),
         "activation",
     ),
     **dict.fromkeys(("add", "sub"), "add"),
@@ -45,9 +47,17 @@ _ALIASES = {"__add__": "add", "__iadd__": "add", "__radd__": "add", "__mul__": "
             "__imul__": "mul", "__sub__": "sub", "__truediv__": "div"}  # fmt: skip
 
 
+HandedOn = Literal["new", "written", "same"]
+Versions = dict[int, int]  # id of a tensor → how often it had been written to
+
+
 @dataclass(frozen=True)
 class Call:
-    """One call within a pass. `base` is the name without `#2`; `module` is None for a function."""
+    """One call within a pass. `base` is the name without `#2`; `module` is None for a function.
+
+    `handed_on` says what the output is: a "new" array, an input "written" in place, or an input handed on the
+    "same", as dropout does in eval mode: others may go on reading that one.
+    """
 
     name: str
     base: str
@@ -55,6 +65,7 @@ class Call:
     module: nn.Module | None
     inputs: tuple[Any, ...]
     output: Any
+    handed_on: HandedOn
 
 
 #: Sees a call, may answer with another output.
@@ -104,30 +115,39 @@ class Follower:
         bases = None if only is None else {name.partition("#")[0] for name in only}
         functions = bases is None or not bases <= self.modules.keys()
         with ExitStack() as undo:
+            entered: list[Versions] = []
 
             def reached(
-                base: str, kind: str, module: nn.Module | None, inputs: tuple[Any, ...], out: Any
+                base: str,
+                kind: str,
+                module: nn.Module | None,
+                inputs: tuple[Any, ...],
+                out: Any,
+                before: Versions,
             ) -> Any:
                 counts[base] += 1
                 name = base if counts[base] == 1 else f"{base}#{counts[base]}"
                 if only is not None and name not in only:
                     return out
-                new = visit(Call(name, base, kind, module, inputs, out))
-                return out if new is None else graft(new, out, inputs)
+                call = Call(name, base, kind, module, inputs, out, _handed_on(out, before))
+                new = visit(call)
+                return out if new is None else graft(new, call)
+
+            def before(_module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
+                entered.append(_versions((*args, *kwargs.values())))
 
             def after(module: nn.Module, args: Any, kwargs: Mapping[str, Any], out: Any) -> Any:
-                base = self.paths[module]
-                return reached(base, "module", module, (*args, *kwargs.values()), out)
+                inputs = (*args, *kwargs.values())
+                return reached(self.paths[module], "module", module, inputs, out, entered.pop())
 
             for base, module in self.modules.items():
                 if functions:
                     undo.callback(module.register_forward_pre_hook(lambda m, _: stack.append(m)).remove)
-                if enter is not None and is_block(module):
-                    begin = _beginner(enter, base)
-                    undo.callback(module.register_forward_pre_hook(begin).remove)
-                if functions:
                     undo.callback(module.register_forward_hook(lambda *_: _popped(stack)).remove)
+                if enter is not None and is_block(module):
+                    undo.callback(module.register_forward_pre_hook(_beginner(enter, base)).remove)
                 if bases is None or base in bases:
+                    undo.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
                     undo.callback(module.register_forward_hook(after, with_kwargs=True).remove)
             if functions:
                 undo.enter_context(_Functions(self, stack, reached, observe))
@@ -140,15 +160,26 @@ class Follower:
         return base if base not in self.modules else f"{base}.function"
 
 
-def graft(new: Tensor, out: Any, inputs: tuple[Any, ...]) -> Tensor:
-    """`new` in the place of `out`; where the call worked in place, in its very memory.
+def graft(new: Tensor, call: Call) -> Tensor:
+    """`new` in the place of a call's output; where the call wrote in place, in its very memory.
 
     After `x.relu_()` the caller goes on with `x`, whatever we return.
     """
-    if any(out is given for given in inputs):
-        out.detach_().copy_(new)  # its own history would be walked back through memory that is no longer its
-        return out  # type: ignore[no-any-return]
-    return new
+    if call.handed_on != "written":
+        return new
+    out: Tensor = call.output
+    # its own history would be walked back through memory that is no longer its (a view has to keep it)
+    return (out if out._is_view() else out.detach_()).copy_(new)
+
+
+def _versions(inputs: tuple[Any, ...]) -> Versions:
+    return {id(t): t._version for t in inputs if isinstance(t, Tensor) and not t.is_inference()}
+
+
+def _handed_on(out: Any, before: Versions) -> HandedOn:
+    if not isinstance(out, Tensor) or id(out) not in before:
+        return "new"
+    return "same" if out._version == before[id(out)] else "written"
 
 
 def _beginner(enter: Callable[[str], None], base: str) -> Callable[[nn.Module, Any], None]:
@@ -168,6 +199,8 @@ class _Functions(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        inputs = (*args, *kwargs.values())
+        before = _versions(inputs)
         out = func(*args, **kwargs)
         if self._observe is not None:
             self._observe(func, args, kwargs, out)
@@ -176,7 +209,7 @@ class _Functions(TorchFunctionMode):
         if name is None or not (owner is self._follower.root or is_block(owner)) or not _is_layer_output(out):
             return out
         base = self._follower.function_base(owner, name)
-        return self._reached(base, FUNCTIONS[name], None, (*args, *kwargs.values()), out)
+        return self._reached(base, FUNCTIONS[name], None, inputs, out, before)
 
 
 def _is_layer_output(out: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..model import Layer
+from ..layer import Layer
 from ._torch_calls import Call, Follower, is_block
 
 _KINDS: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
@@ -18,11 +18,15 @@ _KINDS: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
     (
         (
             nn.modules.pooling._MaxPoolNd, nn.modules.pooling._AvgPoolNd, nn.modules.pooling._LPPoolNd,
-            nn.modules.pooling._AdaptiveAvgPoolNd, nn.modules.pooling._AdaptiveMaxPoolNd, nn.FractionalMaxPool2d,
+            nn.modules.pooling._AdaptiveAvgPoolNd, nn.modules.pooling._AdaptiveMaxPoolNd,
+            nn.FractionalMaxPool2d,
         ),
         "pooling",
     ),
-    ((nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm, nn.RMSNorm), "normalisation"),
+    (
+        (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm, nn.RMSNorm),
+        "normalisation",
+    ),
     ((nn.modules.dropout._DropoutNd,), "dropout"),
     ((nn.MultiheadAttention,), "attention"),
     ((nn.Flatten, nn.Unflatten), "reshape"),
@@ -35,7 +39,7 @@ _CHANNELS_FIRST = ("conv1d", "conv2d", "conv3d", "conv_transpose2d", "batch_norm
 
 @dataclass
 class Survey:
-    """The layers of a module; where each output has its channels; the call that makes scores probabilities."""
+    """The layers of a module, where each output has its channels, and the call that makes probabilities."""
 
     layers: tuple[Layer, ...] = ()
     axes: dict[str, int] = field(default_factory=dict)

@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
 
 from ..arrays import Array
 from ..errors import BadInput, CnnlensError, Unmet
-from ..model import Layer, Model, Pass
+from ..layer import Layer
+from ..model import Model, Pass
 from ..preprocess import InputSpec
 from ._engines import NAMES, Pull, array, device_of, differentiate, unchanged
 from ._keras_input import SIDE, channel_axis, input_shape, read_input
@@ -79,12 +80,11 @@ class KerasModel(Model):
         """One pass; with `differentiable`, the graph begins at the lowest of `watch`."""
         inner = [name for name in watch if name != "input"]
         added = list(watch) if differentiable else []
-        x = keras.ops.convert_to_tensor(self._laid(fed, "input"))
-        placed = {name: keras.ops.convert_to_tensor(self._laid(a, name)) for name, a in replace.items()}
+        placed = {name: self._laid(values, name) for name, values in replace.items()}
 
         def function(leaves: Sequence[Any]) -> list[Any]:
             taps = Taps(inner, placed, dict(zip(added, leaves, strict=True)))
-            scores = self._body.run(x, taps)
+            scores = self._body.run(keras.ops.convert_to_tensor(self._laid(fed, "input")), taps)
             return [scores, *(taps.seen[name] for name in inner)]
 
         zeros = [self._laid(np.zeros((len(fed), *self._shape(name)), np.float32), name) for name in added]
@@ -106,10 +106,10 @@ class KerasModel(Model):
     def _survey(self, spec: InputSpec) -> tuple[tuple[Layer, ...], Array]:
         """The layers, and the scores of a grey picture; the head is found on the way."""
         grey = np.full((1, spec.height, spec.width, spec.channels), 0.5, np.float32)
-        x = keras.ops.convert_to_tensor(self._laid(spec.encode(grey), "input"))
         taps = Taps(self._body.names)
 
         def function(_: Sequence[Any]) -> list[Any]:
+            x = keras.ops.convert_to_tensor(self._laid(spec.encode(grey), "input"))
             scores = self._body.run(x, taps)
             self._body.find_head(x, taps.seen)
             return [scores]

@@ -14,7 +14,8 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from ..arrays import Array
 from ..errors import BadInput, Unmet
-from ..model import Layer, Model, Pass
+from ..layer import Layer
+from ..model import Model, Pass
 from ..preprocess import InputSpec, read_preprocess
 from ._torch_calls import Call, Follower
 from ._torch_layers import Survey, pick_output, survey
@@ -72,7 +73,7 @@ class TorchModel(Model):
         return self._survey.layers
 
     def weights(self, layer: str) -> dict[str, Array]:
-        """The arrays of a module's own: `kernel`, `bias`, `scale`, `mean`, `variance`, or its names for others."""
+        """The arrays of a module's own: `kernel`, `bias`, `scale`, `mean`, `variance`, or its own names."""
         self.layer(layer)
         module = self._follower.modules.get(layer.partition("#")[0])
         if module is None:
@@ -109,6 +110,8 @@ class TorchModel(Model):
             if call.name in inner:
                 activations[call.name] = self._array(out, call.name)
                 if differentiable:
+                    if out.requires_grad and call.handed_on == "same":
+                        out = out.view_as(out)  # others read this array too: the tap is on this way alone
                     taps[call.name] = tap = _tap(out)
                     out = tap.clone() if isinstance(tap, Tensor) else out
             return None if out is call.output else out
@@ -150,7 +153,8 @@ class TorchModel(Model):
         sides = ", ".join(f"{h}×{w}" for h, w in tried)
         reason = next(iter(tried.values()))
         raise BadInput(
-            f"{type(self.module).__name__} accepts no picture of {sides} with {wanted[0].channels} channel(s) ({reason}); "
+            f"{type(self.module).__name__} accepts no picture of {sides} "
+            f"with {wanted[0].channels} channel(s) ({reason}); "
             "say what it reads: preprocess={'size': …, 'channels': …}"
         )
 
@@ -207,7 +211,9 @@ def _puller(scores: Tensor, taps: Mapping[str, Tap], model: TorchModel) -> Any:
         found: Sequence[Tensor | None] = [None] * len(names)
         if pairs:
             outputs, grads = zip(*pairs, strict=True)
-            inputs: Any = [taps[name] for name in names]  # torch takes both kinds mixed; its types do not say so
+            inputs: Any = [
+                taps[name] for name in names
+            ]  # torch takes both kinds mixed; its types do not say so
             found = torch.autograd.grad(outputs, inputs, grads, allow_unused=True)
         return {name: model._gradient(name, g, len(scores)) for name, g in zip(names, found, strict=True)}
 

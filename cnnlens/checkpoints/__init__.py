@@ -15,7 +15,7 @@ from .safety import check_before_loading
 
 @dataclass(frozen=True)
 class Opened:
-    """A native model, what it is called, how its input is prepared where that is known, and where it is from."""
+    """A native model, its name, how its input is prepared where that is known, and where it is from."""
 
     native: Any
     name: str

@@ -21,7 +21,7 @@ class Built(NamedTuple):
 
 
 def build(arch: Any, arguments: Mapping[str, Any]) -> Built:
-    """Build `arch`: a torchvision name, `package.module:callable`, `file.py:callable`, a callable, a model."""
+    """Build `arch`: a torchvision name, `package.module:callable`, `file.py:callable`, callable or model."""
     if isinstance(arch, str):
         if ":" not in arch:
             return _from_torchvision(arch, arguments)

@@ -86,7 +86,7 @@ class _Window(io.RawIOBase):
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         wanted = max(0, min(len(buffer), self._length - self._at))
         self._file.seek(self._begin + self._at)
-        got = self._file.readinto(memoryview(buffer)[:wanted])  # type: ignore[attr-defined]
+        got = self._file.readinto(memoryview(buffer)[:wanted])
         self._at += got
         return int(got)
 

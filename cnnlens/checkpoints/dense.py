@@ -32,20 +32,26 @@ _TENSORLIKE = re.compile(
     r"|torch\.(q?u?int\d+x?\d*|quint\d+x\d+|bits\d+(x\d+)?|float\w*|bfloat16|complex\d+|bool|double|half|long|short|int"
     r"|per_(tensor|channel)_\w+)"
 )
+#: What training scripts keep beside weights and what is read as mere data, or as nothing: never imported.
+HARMLESS = (
+    "argparse.Namespace", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype",
+    "numpy.dtypes.Float64DType", "numpy.dtypes.Float32DType", "numpy.dtypes.Int64DType",
+    "pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePosixPath", "pathlib._local.PosixPath",
+)  # fmt: skip
 _ENCODINGS = {"latin1", "latin-1", "utf-8", "utf8", "ascii"}
 _DICT_NAMES = frozenset(dir(dict))
 
 
 def foreign_names(pickle: Pickle, allowed: Iterable[str] = ()) -> list[str]:
     """The names that the pickle would import and that are not among data: what opening it would run."""
-    known = _DATA.union(allowed)
+    known = _DATA.union(HARMLESS, allowed)
     told = (str(name) for name in pickle.names)
     return [name for name in told if name not in known and not _TENSORLIKE.fullmatch(name)]
 
 
 def oddities(pickle: Pickle, allowed: Iterable[str] = ()) -> Iterable[str]:
     """What the pickle holds that no plain checkpoint of dense weights does, in words."""
-    foreign = {*foreign_names(pickle), *allowed}
+    foreign = {*foreign_names(pickle), *allowed, *HARMLESS}
     for one in everything(pickle.value):
         told = None
         if isinstance(one, Made) and str(one.function) not in foreign:
@@ -130,7 +136,7 @@ _CALLS: dict[str, Any] = {
 
 
 def check_pickled(pickle: Pickle, name: str, allowed: Iterable[str] = ()) -> None:
-    """Refuse a pickle that names code, or that makes anything but dense tensors of numbers and plain values."""
+    """Refuse a pickle that names code, or that makes more than dense tensors and plain values."""
     foreign = foreign_names(pickle, allowed)
     if foreign:
         told = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")

@@ -63,7 +63,7 @@ def _unwrapped(value: Any, holding: set[int]) -> tuple[list[str], Any]:
 
 
 def _noted(value: Any) -> Iterator[tuple[Any, TensorFact]]:
-    """Each tensor with its note, in the order of the file, however deep; named by the way that leads to it."""
+    """Each tensor with its note, in the order of the file, however deep, named by the way to it."""
     waiting: list[tuple[str, Any]] = [("", value)]
     seen: set[int] = set()
     while waiting:

@@ -39,23 +39,24 @@ def inspect(path: str | Path) -> Inspection:
         raise CannotOpen(f"{path} is {kind.title}, not a checkpoint that cnnlens reads")
     begun = Inspection(path.name, path.stat().st_size, sha256(path), kind.title, kind.framework)
     told = _READERS[kind.framework, kind.variant](path, kind, begun)
-    classes = told.classes if told.classes is not None else class_count(told.tensors, kind.framework)
-    told = replace(told, classes=classes, problems=tuple(dict.fromkeys(told.problems)))
-    return replace(told, architecture=told.architecture or _architecture(told))
+    told = replace(told, problems=tuple(dict.fromkeys(told.problems)))
+    architecture, classes = _matched(told) if kind.framework == "torch" else (told.architecture, told.classes)
+    if classes is None:
+        classes = class_count(told.tensors, kind.framework)
+    return replace(told, architecture=architecture, classes=classes)
 
 
-def _architecture(told: Inspection) -> str:
-    """The likeliest architecture, where somebody here can tell it from names and shapes alone."""
-    if told.framework != "torch" or not told.tensors:
-        return "not told by the file"
+def _matched(told: Inspection) -> tuple[str, int | None]:
+    """The architectures that names and shapes fit, and the number of classes that goes with them."""
     try:
-        find = import_module(".matching", __package__).find_architecture
+        find = import_module(".matching", __package__).find
     except (ImportError, AttributeError):
-        return "not looked for"
+        return "not looked for", None
     try:
-        return str(find({tensor.name: tensor.shape for tensor in told.tensors}))
+        match = find({tensor.name: tensor for tensor in told.tensors}) if told.tensors else None
     except CnnlensError as error:  # such as torchvision, which is not installed
-        return f"not found: {error}"
+        return f"not looked for: {error}", None
+    return ("none that is known", None) if match is None else (" or ".join(match.names), match.classes)
 
 
 def _torch(path: Path, kind: Format, begun: Inspection) -> Inspection:

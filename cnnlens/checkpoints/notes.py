@@ -90,7 +90,7 @@ def everything(value: Any) -> Iterator[Any]:
 
 
 def holders(value: Any, is_wanted: Callable[[Any], bool]) -> set[int]:
-    """The ids of all that is wanted and of all that leads to it: asked once, for asking at each turn is slow."""
+    """The ids of all that is wanted and of all that leads to it, in one walk: many are slow."""
     above: dict[int, list[int]] = {}
     found: list[int] = []
     for one in everything(value):

@@ -60,8 +60,8 @@ def open_torch(
         weights, notes = find_weights(torch, content, path)
         if arch is None:
             raise UsageError(
-                f"{path.name} holds {len(weights)} arrays of weights and no architecture: name it with --arch "
-                "(a torchvision name, package.module:callable or file.py:callable)"
+                f"{path.name} holds {len(weights)} arrays of weights and no architecture: "
+                "name it with --arch (a torchvision name, package.module:callable or file.py:callable)"
             )
         built = build(arch, arch_args)
         native, name, preprocess = built.native, built.name, built.preprocess
@@ -107,8 +107,8 @@ def _read(torch: Any, path: Path, kind: Format, trust: bool) -> Any:
     except pickle.UnpicklingError as error:
         reason = str(error).partition("\n")[0]
         raise Refused(
-            f"{path.name} holds more than weights, and opening it would run code that came with it ({reason}). "
-            "If you trust who made it, say --trust; better, save its state_dict() alone"
+            f"{path.name} holds more than weights, and opening it would run code that came with it "
+            f"({reason}). If you trust who made it, say --trust; better, save its state_dict() alone"
         ) from error
     except (
         RuntimeError,

@@ -98,7 +98,7 @@ def limits_of(values: Array, signed: bool) -> Limits:
 
 
 def codes_of(values: Array, limits: Limits | Array, signed: bool) -> Codes:
-    """Values → levels 0 … 252; `ODD` where not finite. `limits` may be (n, 2), one pair for each first index."""
+    """Values → levels 0 … 252, `ODD` where not finite. `limits`: one pair, or (n, 2) for the first axis."""
     ends = np.asarray(limits, np.float64)
     if ends.ndim == 2:
         ends = ends.reshape(len(ends), *(1,) * (values.ndim - 1), 2)

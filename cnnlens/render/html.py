@@ -13,7 +13,8 @@ from PIL import Image
 
 from ..arrays import Array
 from ..panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
-from .card import bar_ends, cell, draw_panel
+from .card import draw_panel
+from .charts import bar_ends, cell
 from .colour import Style, number
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def draw_html(result: Result, **options: Any) -> str:
     body = "\n".join(panel_html(panel, result.pixels, style) for panel in result.panels)
     return (
         f'<section class="cnnlens"><style>{_CSS}</style><h3>{escape(result.caption)}</h3>{body}'
-        f"<details><summary>How this came to be{paper}</summary><pre>{escape(facts)}</pre></details></section>"
+        f"<details><summary>How this came to be{paper}</summary><pre>{escape(facts)}</pre></details>"
+        "</section>"
     )
 
 

@@ -85,7 +85,7 @@ def overlay(panel: Heatmap, pixels: Array, style: Style, size: tuple[int, int]) 
 
 
 def enlarged(image: Image.Image, side: int) -> Image.Image:
-    """Enlarged so that the longer side is about `side`: whole pixels where it grows, smooth where it shrinks."""
+    """Scaled so that the longer side is `side`: by whole pixels where it grows, smooth where it shrinks."""
     longest = max(image.size)
     if longest > side:
         size = (max(1, round(image.width * side / longest)), max(1, round(image.height * side / longest)))

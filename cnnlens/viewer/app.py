@@ -22,7 +22,8 @@ log = logging.getLogger("cnnlens.viewer")
 
 #: The status of an error, the narrower types first.
 STATUS: tuple[tuple[type[CnnlensError], int], ...] = (
-    (NotThere, 404), (Busy, 429), (Gone, 409), (Unmet, 422), (CannotOpen, 422), (UsageError, 400), (PluginFailed, 500),
+    (NotThere, 404), (Busy, 429), (Gone, 409), (Unmet, 422), (CannotOpen, 422), (UsageError, 400),
+    (PluginFailed, 500),
 )  # fmt: skip
 
 

@@ -42,19 +42,19 @@ class Ask(BaseModel):
     settings: Annotated[
         dict[str, str | int | float | bool | None],
         Field(description="its settings; the rest keep their defaults"),
-    ] = {}  # noqa: RUF012 (pydantic copies defaults)
+    ] = {}
 
 
 class Request(BaseModel):
-    """Pictures × targets × visualisers; results come in this order."""
+    """Pictures by targets by visualisers; results come in this order."""
 
     model_config = ConfigDict(extra="forbid")
-    images: Annotated[list[str], Field(max_length=64, description="ids of pictures")] = []  # noqa: RUF012
+    images: Annotated[list[str], Field(max_length=64, description="ids of pictures")] = []
     visualisers: Annotated[list[Ask], Field(min_length=1, max_length=16)]
     targets: Annotated[
         list[Annotated[str, Field(max_length=400)]],
         Field(min_length=1, max_length=32, description="`top1`, a class's name or number, `layer[channel]`"),
-    ] = ["top1"]  # noqa: RUF012
+    ] = ["top1"]
     top: Annotated[
         int | None,
         Field(ge=1, le=32, description="the K likeliest classes of each picture, instead of targets"),
@@ -110,7 +110,7 @@ class Desk(Protocol):
         """Forget a picture. Raises NotThere."""
 
     def picture(self, id: str, which: Which) -> Array:
-        """A picture's pixels (h, w, c) in [0, 1]: as it was opened (made smaller), or as the model is shown it."""
+        """A picture's pixels (h, w, c) in [0, 1]: as it was opened, made smaller, or as the model sees it."""
 
     def submit(self, request: Request) -> dict[str, Any]:
         """Check a request and queue it. Raises Busy where the queue is full, and what `look` refuses."""

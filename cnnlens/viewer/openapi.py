@@ -7,19 +7,27 @@ from typing import Any
 
 from .desk import Request
 
-_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
-_N = {"name": "n", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
+
+def _path(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+_ID = _path("id", {"type": "string"})
+_N = _path("n", {"type": "integer", "minimum": 0})
 _PNG = {"image/png": {"schema": {"type": "string", "format": "binary"}}}
-_STYLE = [
+_Query = tuple[str, dict[str, Any], str]
+_STYLE: list[_Query] = [
     ("theme", {"enum": ["light", "dark"]}, "the ground, and the diverging colours that go with it"),
     ("colours", {"type": "string"}, "colour map of unsigned values, viridis by default"),
     ("signed_colours", {"type": "string"}, "colour map of signed values"),
 ]
-_SOME = [
+_SOME: list[_Query] = [
     ("first", {"type": "integer", "minimum": 0}, "the first tile that is drawn"),
     ("count", {"type": "integer", "minimum": 1, "maximum": 4096}, "how many tiles; 64 by default"),
 ]
-_WAIT = [("wait", {"type": "number", "maximum": 2}, "seconds to wait for the job's end before answering")]
+_WAIT: list[_Query] = [
+    ("wait", {"type": "number", "maximum": 2}, "seconds to wait for the job's end before answering")
+]
 _FILES = {
     "type": "object", "required": ["image"],
     "properties": {"image": {"type": "array", "items": {"type": "string", "format": "binary"}}},
@@ -31,7 +39,7 @@ _LOOK = {
         "visualiser": {"type": "array", "items": {"type": "string"}},
         "target": {"type": "array", "items": {"type": "string"}, "default": ["top1"]},
         "settings": {"type": "string", "description": "a JSON object, for each visualiser named"},
-        "as": {"enum": ["json", "png"], "default": "json", "description": "all results, or the first's picture"},
+        "as": {"enum": ["json", "png"], "default": "json", "description": "all, or the first's picture"},
     },
 }  # fmt: skip
 
@@ -53,56 +61,100 @@ def document() -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    job = _json("Job")
+    paths: dict[str, Any] = {}
+    for (method, path), told in {**_about(), **_images(), **_jobs(), **_results()}.items():
+        paths.setdefault(path, {})[method] = told
+    return paths
+
+
+Operations = dict[tuple[str, str], dict[str, Any]]
+
+
+def _about() -> Operations:
+    name = _path("name", {"type": "string"})
+    checked = "One visualiser; settings in the query are checked and their cost told. Nothing runs"
     return {
-        "/state": {"get": _op("The model, versions, plugins and pictures", 200)},
-        "/openapi.json": {"get": _op("This document", 200)},
-        "/layers": {"get": _op("The layers in call order", 200)},
-        "/visualisers": {"get": _op("Every visualiser, and whether it can read this model", 200)},
-        "/visualisers/{name}": {"get": _op(
-            "One visualiser; settings in the query are checked and their cost told. Nothing runs", 200, fails=(400, 404),
-            parameters=[{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
-        )},
-        "/images": {
-            "get": _op("The pictures: id and name", 200),
-            "post": _op("Upload pictures", 201, fails=(400, 413, 422), body=("multipart/form-data", _FILES)),
-        },
-        "/images/{id}": {"delete": _op("Forget a picture", 204, fails=(404,), parameters=[_ID])},
-        "/images/{id}/{which}.png": {"get": _op(
-            "A picture as it was opened, or as the model is shown it", 200, _PNG, fails=(400, 404, 422),
-            parameters=[_ID, {"name": "which", "in": "path", "required": True, "schema": {"enum": ["original", "input"]}},
-                        *_query([("side", {"type": "integer", "maximum": 4096}, "the longer side, at most")])],
-        )},
-        "/jobs": {
-            "get": _op("The jobs that are remembered, the newest first", 200),
-            "post": _op("Ask for pictures", 202, job, fails=(400, 404, 415, 422, 429), parameters=_query(_WAIT),
-                        body=("application/json", {"$ref": "#/components/schemas/Request"})),
-        },
-        "/jobs/{id}": {
-            "get": _op("How far a job is, and its results", 200, job, fails=(404,), parameters=[_ID, *_query(_WAIT)]),
-            "delete": _op("Ask a job to stop", 200, job, fails=(404,), parameters=[_ID]),
-        },
-        "/results/{id}": {"get": _op("A result's facts and panels", 200, fails=(404,), parameters=[_ID])},
-        "/results/{id}/panels/{n}.png": {"get": _op(
-            "A panel, a pixel a value; tiles as an atlas", 200, _PNG, fails=(400, 404),
-            parameters=[_ID, _N, *_query([*_STYLE, *_SOME, ("columns", {"type": "integer"}, "tiles in a row")])],
-        )},
-        "/results/{id}/panels/{n}.json": {"get": _op(
-            "A panel's raw values", 200, fails=(400, 404, 422), parameters=[_ID, _N, *_query(_SOME)],
-        )},
-        "/results/{id}/download.{suffix}": {"get": _op(
-            "A result as a file", 200, {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-            fails=(404,), parameters=[_ID, {"name": "suffix", "in": "path", "required": True,
-                                            "schema": {"enum": ["png", "npz", "html", "json", "svg"]}}],
-        )},
-        "/colours/{name}.png": {"get": _op(
-            "A colour map as a strip, the lowest value on the left", 200, _PNG, fails=(404,),
-            parameters=[{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
-        )},
-        "/look": {"post": _op("A picture in, pictures out, in one request", 200, fails=(400, 413, 422, 429, 500),
-                              body=("multipart/form-data", _LOOK))},
-        "/reset": {"post": _op("Stop the jobs, forget the results, keep the first pictures", 204)},
-    }  # fmt: skip
+        ("get", "/state"): _op("The model, versions, plugins and pictures", 200),
+        ("get", "/openapi.json"): _op("This document", 200),
+        ("get", "/layers"): _op("The layers in call order", 200),
+        ("get", "/visualisers"): _op("Every visualiser, and whether it can read this model", 200),
+        ("get", "/visualisers/{name}"): _op(checked, 200, fails=(400, 404), parameters=[name]),
+        ("get", "/colours/{name}.png"): _op(
+            "A colour map as a strip, the lowest value on the left",
+            200,
+            _PNG,
+            fails=(404,),
+            parameters=[name],
+        ),
+        ("post", "/reset"): _op("Stop the jobs, forget the results, keep the first pictures", 204),
+    }
+
+
+def _images() -> Operations:
+    which = _path("which", {"enum": ["original", "input"]})
+    side = _query([("side", {"type": "integer", "maximum": 4096}, "the longer side, at most")])
+    return {
+        ("get", "/images"): _op("The pictures: id and name", 200),
+        ("post", "/images"): _op(
+            "Upload pictures", 201, fails=(400, 413, 422), body=("multipart/form-data", _FILES)
+        ),
+        ("delete", "/images/{id}"): _op("Forget a picture", 204, fails=(404,), parameters=[_ID]),
+        ("get", "/images/{id}/{which}.png"): _op(
+            "A picture as it was opened, or as the model is shown it",
+            200,
+            _PNG,
+            fails=(400, 404, 422),
+            parameters=[_ID, which, *side],
+        ),
+    }
+
+
+def _jobs() -> Operations:
+    job = _json("Job")
+    request = ("application/json", {"$ref": "#/components/schemas/Request"})
+    return {
+        ("get", "/jobs"): _op("The jobs that are remembered, the newest first", 200),
+        ("post", "/jobs"): _op(
+            "Ask for pictures",
+            202,
+            job,
+            fails=(400, 404, 415, 422, 429),
+            parameters=_query(_WAIT),
+            body=request,
+        ),
+        ("get", "/jobs/{id}"): _op(
+            "How far a job is, and its results", 200, job, fails=(404,), parameters=[_ID, *_query(_WAIT)]
+        ),
+        ("delete", "/jobs/{id}"): _op("Ask a job to stop", 200, job, fails=(404,), parameters=[_ID]),
+        ("post", "/look"): _op(
+            "A picture in, pictures out, in one request",
+            200,
+            fails=(400, 413, 422, 429, 500),
+            body=("multipart/form-data", _LOOK),
+        ),
+    }
+
+
+def _results() -> Operations:
+    suffix = _path("suffix", {"enum": ["png", "npz", "html", "json", "svg"]})
+    file = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    atlas = _query([*_STYLE, *_SOME, ("columns", {"type": "integer"}, "tiles in a row")])
+    return {
+        ("get", "/results/{id}"): _op("A result's facts and panels", 200, fails=(404,), parameters=[_ID]),
+        ("get", "/results/{id}/panels/{n}.png"): _op(
+            "A panel, a pixel a value; tiles as an atlas",
+            200,
+            _PNG,
+            fails=(400, 404),
+            parameters=[_ID, _N, *atlas],
+        ),
+        ("get", "/results/{id}/panels/{n}.json"): _op(
+            "A panel's raw values", 200, fails=(400, 404, 422), parameters=[_ID, _N, *_query(_SOME)]
+        ),
+        ("get", "/results/{id}/download.{suffix}"): _op(
+            "A result as a file", 200, file, fails=(404,), parameters=[_ID, suffix]
+        ),
+    }
 
 
 def _schemas() -> dict[str, Any]:
@@ -156,7 +208,7 @@ def _json(name: str) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
 
 
-def _query(some: list[tuple[str, dict[str, Any], str]]) -> list[dict[str, Any]]:
+def _query(some: list[_Query]) -> list[dict[str, Any]]:
     return [
         {"name": name, "in": "query", "schema": schema, "description": words} for name, schema, words in some
     ]

@@ -98,7 +98,7 @@ class Pictures:
         return image
 
     def shown(self, id: str, which: Which) -> Array:
-        """Pixels (h, w, c) for looking at: the original, made smaller where it is large, or the model's input."""
+        """Pixels (h, w, c) to look at: the original, made smaller where it is large, or the model's input."""
         image = self.open(id)
         if which == "input":
             return self._spec.fit(image.pixels)
@@ -107,7 +107,7 @@ class Pictures:
             return image.pixels
         small = pixels_image(image.pixels)
         small.thumbnail((PREVIEW, PREVIEW))
-        values = np.asarray(small, np.float32) / 255
+        values: Array = np.asarray(small, np.float32) / np.float32(255)
         return values if values.ndim == 3 else values[..., None]
 
 

@@ -18,7 +18,13 @@ from ..render.card import draw_panel
 from ..render.colour import DIVERGING, LEVELS, SEQUENTIAL, Style, tables
 from ..render.html import alt_text, png
 from ..render.raster import (
-    columns_of, draw_heatmap, draw_picture, draw_tiles, heatmap_limits, shown_tiles, tiles_limits,
+    columns_of,
+    draw_heatmap,
+    draw_picture,
+    draw_tiles,
+    heatmap_limits,
+    shown_tiles,
+    tiles_limits,
 )  # fmt: skip
 from ..result import Result, describe
 from .api import number_in
@@ -51,6 +57,7 @@ def panel_png(id: str, n: int) -> ResponseReturnValue:
         case Heatmap():
             drawn = draw_heatmap(panel, style)
         case Tiles():
+            _first_of(panel)
             drawn = draw_tiles(panel, style, number_in("columns", 0, 0, 4096) or None)
         case Picture():
             drawn = draw_picture(panel)
@@ -67,9 +74,8 @@ def panel_json(id: str, n: int) -> ResponseReturnValue:
     if values is None:
         raise Unmet(f"panel {n} is text and has no values")
     if isinstance(panel, Tiles):
-        shown = shown_tiles(
-            panel, Style(first=number_in("first", 0, 0, 10**8), count=number_in("count", 64, 1, 4096))
-        )
+        _first_of(panel)
+        shown = shown_tiles(panel, style_of())
         values = values[shown.start : shown.stop]
     if values.size > MOST_VALUES:
         raise UsageError(
@@ -125,9 +131,18 @@ def _panel(found: Result, n: int) -> Panel:
     return found.panels[n]
 
 
+def _first_of(panel: Tiles) -> int:
+    """The first tile that is asked for, which must be there."""
+    return number_in("first", 0, 0, len(panel.values) - 1)
+
+
 def _described(panel: Panel) -> dict[str, Any]:
     """What a panel is, the ends of its scale, and its values where they are few."""
     told = describe(panel) | {"alt": alt_text(panel)}
+    values = panel_array(panel)
+    odd = 0 if values is None else int((~np.isfinite(values)).sum())
+    if values is not None and odd:
+        told["odd"] = f"{odd} of {values.size} values are not finite, and drawn in magenta."
     match panel:
         case Heatmap():
             told["limits"] = heatmap_limits(panel)

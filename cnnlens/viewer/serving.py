@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import webbrowser
 from collections.abc import Iterable
@@ -10,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import waitress
+from flask import Flask
 from waitress import wasyncore
 
 from ..errors import UsageError
@@ -61,17 +64,19 @@ class Viewer:
     ) -> None:
         if not is_loopback(host):
             raise UsageError(
-                f"the viewer serves this machine only and cannot listen at {host}: leave --host out, and reach it "
-                "from elsewhere through an ssh tunnel (ssh -L 8765:127.0.0.1:8765 …)"
+                f"the viewer serves this machine only and cannot listen at {host}: leave --host out, and "
+                "reach it from elsewhere through an ssh tunnel (ssh -L 8765:127.0.0.1:8765 …)"
             )
-        self._desk = InProcess(model, images)
+        host = "127.0.0.1" if host.lower() == "localhost" else host.strip("[]")
+        bound = _bound(host, port)  # before anything is begun that would have to be ended
         try:
-            self._server = _listen(create_app(self._desk), "127.0.0.1" if host == "localhost" else host, port)
+            self._desk = InProcess(model, images)
         except BaseException:
-            self._desk.close()
+            bound.close()
             raise
+        self._server = _listening(create_app(self._desk), bound)
         shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self._server.effective_port}/"
+        self.url = f"http://{shown}:{bound.getsockname()[1]}/"
         self._thread = threading.Thread(target=self._server.run, name="cnnlens-viewer", daemon=True)
         self._thread.start()
 
@@ -101,26 +106,37 @@ class Viewer:
         return f"<cnnlens viewer at {self.url}>"
 
     def _repr_html_(self) -> str:
-        return f'<a href="{escape(self.url)}" target="_blank" rel="noopener">cnnlens viewer at {escape(self.url)}</a>'
+        url = escape(self.url)
+        return f'<a href="{url}" target="_blank" rel="noopener">cnnlens viewer at {url}</a>'
 
 
-def _listen(app: Any, host: str, port: int) -> Any:
-    """waitress, with what it assumes of strangers taken back: any address, bodies of a gibibyte, four threads."""
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket at that address. Raises UsageError where it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
     try:
-        return waitress.create_server(
-            app,
-            host=host,
-            port=port,
-            threads=8,
-            ident="cnnlens",
-            max_request_body_size=MAX_BYTES + 2**20,
-            connection_limit=64,
-            channel_timeout=60,
-            clear_untrusted_proxy_headers=True,
-            expose_tracebacks=False,
-        )
+        if os.name == "posix":  # elsewhere this would let two viewers share a port
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
     except OSError as error:
+        bound.close()
         raise UsageError(
-            f"cannot listen at {host}, port {port}: {error.strerror}. Another program (a viewer?) may have it; "
+            f"cannot listen at {host}, port {port}: {error.strerror}. Another program may have it; "
             "--port 0 takes any free one"
         ) from error
+    return bound
+
+
+def _listening(app: Flask, at: socket.socket) -> Any:
+    """waitress, with what it assumes of strangers taken back: bodies of a GiB, four threads."""
+    return waitress.create_server(
+        app,
+        sockets=[at],
+        threads=8,
+        ident="cnnlens",
+        max_request_body_size=MAX_BYTES + 2**20,
+        connection_limit=64,
+        channel_timeout=60,
+        clear_untrusted_proxy_headers=True,
+        expose_tracebacks=False,
+    )

@@ -51,8 +51,8 @@ def _why_empty(cam: Array, layer: str) -> str:
     if not cam.any():
         return f"the map is zero everywhere: the score does not hang on {layer}"
     return (
-        f"the map is empty: at {layer} every place speaks against the class (from {cam.min():.3g} to {cam.max():.3g}); "
-        "positive=false shows that"
+        f"the map is empty: at {layer} every place speaks against the class "
+        f"(from {cam.min():.3g} to {cam.max():.3g}); positive=false shows that"
     )
 
 

@@ -1,30 +1,18 @@
-"""Keras on each of its engines. A process can host only one, so each runs `keras_checks.py` in its own."""
+"""Keras on each of its engines; what is checked stands in `keras_checks.py`."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from engines import ENGINES, run_on
 
 CHECKS = Path(__file__).with_name("keras_checks.py")
 
 
-@pytest.mark.parametrize("engine", ["torch", "jax", "tensorflow"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_keras_on(engine: str) -> None:
-    for package in ("keras", engine):
-        if importlib.util.find_spec(package) is None:
-            pytest.skip(f"{package} is not installed")
     # Keras's own way into NumPy 2 is deprecated; cnnlens takes another
     ours = ["-W", "ignore:__array__ implementation:DeprecationWarning"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *ours, str(CHECKS)],
-        env={**os.environ, "KERAS_BACKEND": engine, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = run_on(engine, "-m", "pytest", "-q", "-p", "no:cacheprovider", *ours, str(CHECKS))
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]

@@ -1,4 +1,4 @@
-"""Colours: zero is the middle, NaN is marked, scales are shared or not, tables are the known ones and safe."""
+"""Colours: zero is the middle, NaN is marked, scales are shared or not, the tables are the known ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ import pytest
 from cnnlens import Heatmap, Tiles
 from cnnlens.errors import UnknownName
 from cnnlens.render.colour import (
-    DIVERGING, GAP, LEVELS, ODD, SEQUENTIAL, Style, codes_of, limits_of, tables,
+    DIVERGING,
+    GAP,
+    LEVELS,
+    ODD,
+    SEQUENTIAL,
+    Style,
+    codes_of,
+    limits_of,
+    tables,
 )  # fmt: skip
 from cnnlens.render.raster import draw_heatmap, draw_tiles, overlay
 

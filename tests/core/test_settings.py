@@ -1,4 +1,4 @@
-"""One declaration gives defaults, parsing, schema and errors; a signature that cannot be served is refused."""
+"""One declaration gives defaults, parsing, schema and errors; what cannot be served is refused."""
 
 from __future__ import annotations
 

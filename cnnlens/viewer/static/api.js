@@ -2,72 +2,66 @@
 
 const ROOT = "api/v1/";
 
-export class Refused extends Error {
-  constructor(kind, message) {
-    super(message);
-    this.kind = kind;
-  }
-}
+/** An error with a `kind`, the API's own type of it. */
+const refused = (kind, message) => Object.assign(new Error(message), { kind });
 
 async function ask(path, options = {}) {
-  let response;
-  try {
-    response = await fetch(ROOT + path, options);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Refused("Offline", "the viewer does not answer: is it still running in its terminal?");
-  }
-  if (response.status === 204) return null;
-  const answer = await response.json().catch(() => null);
-  if (response.ok && answer) return answer;
-  if (response.status === 413) throw new Refused("TooLarge", answer?.error?.message ?? "this is too large: pictures may have 32 MiB");
-  throw new Refused(answer?.error?.type ?? "Http", answer?.error?.message ?? `the viewer answered ${response.status}`);
+	let response;
+	try {
+		response = await fetch(ROOT + path, options);
+	} catch (error) {
+		if (error.name === "AbortError") throw error;
+		throw refused("Offline", "the viewer does not answer: is it still running in its terminal?");
+	}
+	if (response.status === 204) return null;
+	const answer = await response.json().catch(() => null);
+	if (response.ok && answer) return answer;
+	throw refused(answer?.error?.type ?? "Http", answer?.error?.message ?? `the viewer answered ${response.status}`);
 }
 
 const json = (method, body) => ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 export const url = (path) => ROOT + path;
-export const state = () => ask("state");
 export const result = (id) => ask(`results/${id}`);
 export const values = (id, n, query = "") => ask(`results/${id}/panels/${n}.json${query}`);
 export const forget = (id) => ask(`images/${id}`, { method: "DELETE" });
 
 export function visualiser(name, settings, signal) {
-  return ask(`visualisers/${encodeURIComponent(name)}?${new URLSearchParams(settings)}`, { signal });
+	return ask(`visualisers/${encodeURIComponent(name)}?${new URLSearchParams(settings)}`, { signal });
 }
 
 export function upload(file) {
-  const form = new FormData();
-  form.append("image", file, file.name || "pasted.png");
-  return ask("images", { method: "POST", body: form });
+	const form = new FormData();
+	form.append("image", file, file.name || "pasted.png");
+	return ask("images", { method: "POST", body: form });
 }
 
 /** Submit a request and follow its job to the end. Aborting `signal` stops the job too. */
 export async function run(request, { signal, progress = () => {} } = {}) {
-  let job = await submit(request, signal);
-  const stop = () => ask(`jobs/${job.id}`, { method: "DELETE" }).catch(() => null);
-  signal?.addEventListener("abort", stop, { once: true });
-  try {
-    while (job.state === "queued" || job.state === "running") {
-      if (signal?.aborted) await stop();
-      progress(job);
-      job = await ask(`jobs/${job.id}?wait=0.25`);
-    }
-    if (signal?.aborted) throw new DOMException("stopped", "AbortError");
-    return job;
-  } finally {
-    signal?.removeEventListener("abort", stop);
-  }
+	let job = await submit(request, signal);
+	const stop = () => ask(`jobs/${job.id}`, { method: "DELETE" }).catch(() => null);
+	signal?.addEventListener("abort", stop, { once: true });
+	try {
+		while (job.state === "queued" || job.state === "running") {
+			if (signal?.aborted) await stop();
+			progress(job);
+			job = await ask(`jobs/${job.id}?wait=0.25`);
+		}
+		if (signal?.aborted) throw new DOMException("stopped", "AbortError");
+		return job;
+	} finally {
+		signal?.removeEventListener("abort", stop);
+	}
 }
 
 /** A full queue empties by itself: wait a moment, a few times. */
 async function submit(request, signal) {
-  for (let turn = 0; ; turn += 1) {
-    try {
-      return await ask("jobs?wait=0.25", json("POST", request));
-    } catch (error) {
-      if (error.kind !== "Busy" || turn === 4 || signal?.aborted) throw error;
-      await new Promise((done) => setTimeout(done, 500));
-    }
-  }
+	for (let turn = 0; ; turn += 1) {
+		try {
+			return await ask("jobs?wait=0.25", json("POST", request));
+		} catch (error) {
+			if (error.kind !== "Busy" || turn === 4 || signal?.aborted) throw error;
+			await new Promise((done) => setTimeout(done, 500));
+		}
+	}
 }

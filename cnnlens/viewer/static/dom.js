@@ -4,65 +4,73 @@ const SVG = "http://www.w3.org/2000/svg";
 
 /** An element with attributes (`on…` are listeners, `true` is a bare attribute, null leaves it out) and children. */
 export function h(tag, attributes = {}, ...children) {
-  return filled(document.createElement(tag), attributes, children);
+	const element = document.createElement(tag);
+	if (tag === "button") element.type = "button";
+	return filled(element, attributes, children);
 }
 
 /** The same for SVG. */
 export function s(tag, attributes = {}, ...children) {
-  return filled(document.createElementNS(SVG, tag), attributes, children);
+	return filled(document.createElementNS(SVG, tag), attributes, children);
 }
 
 function filled(element, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== ""));
-  return element;
+	for (const [name, value] of Object.entries(attributes)) {
+		if ((value ?? false) === false) continue;
+		if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+		else element.setAttribute(name, value === true ? "" : value);
+	}
+	element.append(...children.flat(Infinity).filter((child) => (child ?? "") !== ""));
+	return element;
 }
 
 export const $ = (id) => document.getElementById(id);
 
 export function icon(name) {
-  return s("svg", { class: "i", "aria-hidden": "true" }, s("use", { href: `#i-${$(`i-${name}`) ? name : "other"}` }));
+	return s("svg", { class: "i", "aria-hidden": "true" }, s("use", { href: `#i-${$(`i-${name}`) ? name : "other"}` }));
 }
+
+/** A button that is only a sign; `words` say what it does. */
+export const sign = (name, words, onclick, disabled = false) => h("button", { class: "quiet", title: words, "aria-label": words, disabled, onclick }, icon(name));
+
+export const fold = (words, ...inside) => h("details", {}, h("summary", {}, words), inside);
 
 /** Three figures and a real minus, as on every colour bar. */
 export function number(value) {
-  if (value === null || value === undefined) return "not finite";
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  const text = size >= 1e-4 && size < 1e6 ? String(Number(value.toPrecision(3))) : value.toExponential(2);
-  return text.replace("-", "−");
+	if (value === null || value === undefined) return "not finite";
+	if (value === 0) return "0";
+	const size = Math.abs(value);
+	const text = size >= 1e-4 && size < 1e6 ? String(Number(value.toPrecision(3))) : value.toExponential(2);
+	return text.replace("-", "−");
 }
 
 export const times = (shape) => shape.join("×");
 
 /** A row of buttons of which one is pressed. */
 export function segments(host, options, current, choose) {
-  host.replaceChildren(...options.map(([value, words, title]) =>
-    h("button", { type: "button", "aria-pressed": String(value === current), title: title ?? null, onclick: () => choose(value) }, words)));
+	host.replaceChildren(...options.map(([value, words, title]) =>
+		h("button", { "aria-pressed": String(value === current), title, onclick: () => choose(value) }, words)));
 }
 
 /** An error in its place: what happened, and what to do next. */
-export function said(message, next = null) {
-  return h("div", { class: "said", role: "alert" }, h("p", {}, message), next);
-}
+export const said = (message, next = null) => h("div", { class: "said", role: "alert" }, h("p", {}, message), next);
+
+/** The same for what is no error. */
+export const hint = (message, next = null) => h("div", { class: "said hint" }, h("p", {}, message), next);
 
 /** One tab stop for a row of buttons; arrows walk. `across` says how many stand in a row. */
 export function roving(host, selector, across = () => 1) {
-  host.addEventListener("keydown", (event) => {
-    const all = [...host.querySelectorAll(selector)].filter((one) => !one.disabled && one.offsetParent);
-    const at = all.indexOf(document.activeElement);
-    const row = across();
-    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: row, ArrowUp: -row }[event.key];
-    const to = event.key === "Home" ? 0 : event.key === "End" ? all.length - 1 : at + step;
-    if (at < 0 || Number.isNaN(to) || !all[to]) return;
-    event.preventDefault();
-    event.stopPropagation();
-    all[at].tabIndex = -1;
-    all[to].tabIndex = 0;
-    all[to].focus();
-  });
+	host.addEventListener("keydown", (event) => {
+		const all = [...host.querySelectorAll(selector)].filter((one) => !one.disabled && one.offsetParent);
+		const at = all.indexOf(document.activeElement);
+		const row = across();
+		const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: row, ArrowUp: -row }[event.key];
+		const to = event.key === "Home" ? 0 : event.key === "End" ? all.length - 1 : at + step;
+		if (at < 0 || Number.isNaN(to) || !all[to]) return;
+		event.preventDefault();
+		event.stopPropagation();
+		all[at].tabIndex = -1;
+		all[to].tabIndex = 0;
+		all[to].focus();
+	});
 }

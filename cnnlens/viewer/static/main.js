@@ -1,5 +1,5 @@
 // Begin: read what the server put into the page, and set every part going.
-import { $ } from "./dom.js";
+import { $, roving } from "./dom.js";
 import * as colours from "./colours.js";
 import * as explain from "./explain.js";
 import * as keys from "./keys.js";
@@ -13,26 +13,20 @@ const start = JSON.parse($("start").textContent);
 const first = start.visualisers.find((one) => one.name === "feature-maps")?.resolved?.layer ?? null;
 
 function show(view) {
-  state.set({ view: view === "explain" ? view : null });
+	state.set({ view: view === "explain" ? view : null });
 }
 
 function tabs() {
-  const view = state.get("view") === "explain" ? "explain" : "maps";
-  for (const name of ["maps", "explain"]) {
-    $(name).hidden = name !== view;
-    $(`tab-${name}`).setAttribute("aria-selected", String(name === view));
-    $(`tab-${name}`).tabIndex = name === view ? 0 : -1;
-  }
+	const view = state.get("view") === "explain" ? "explain" : "maps";
+	for (const name of ["maps", "explain"]) {
+		$(name).hidden = name !== view;
+		$(`tab-${name}`).setAttribute("aria-selected", String(name === view));
+		$(`tab-${name}`).tabIndex = name === view ? 0 : -1;
+	}
 }
 
 for (const name of ["maps", "explain"]) $(`tab-${name}`).addEventListener("click", () => show(name));
-document.querySelector(".tabs").addEventListener("keydown", (event) => {
-  if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
-  event.preventDefault();
-  event.stopPropagation();
-  show(state.get("view") === "explain" ? "maps" : "explain");
-  document.querySelector(".tabs [aria-selected=true]").focus();
-});
+roving(document.querySelector(".tabs"), "button");
 state.when(["view"], tabs);
 
 keys.know(start);

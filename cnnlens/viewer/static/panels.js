@@ -1,140 +1,131 @@
 // Results as cards: one panel after the other, whatever plugin they come from.
-import { h, number, s, times } from "./dom.js";
+import { fold, h, number, s, times } from "./dom.js";
 import * as api from "./api.js";
 import { painted, query, theme } from "./colours.js";
-import { legend, reader, sheet, PAGE } from "./sheet.js";
+import { follow, legend, pager, reader, sheet, PAGE } from "./sheet.js";
 
 const FILES = [["png", "PNG"], ["npz", "NPZ"], ["html", "HTML"], ["json", "JSON"], ["svg", "SVG"]];
 
 /** A result with its words, panels and files; `image` is the id of its picture. */
 export function card(told, image) {
-  const { facts } = told;
-  const chance = typeof facts.probability === "number" ? ` ${facts.probability.toFixed(3)}` : "";
-  const meta = [facts.image, facts.settings?.layer, `${facts.seconds} s`].filter(Boolean).join(" · ");
-  return h("article", { class: "card" },
-    h("header", {}, h("h3", {}, facts.title, facts.target_name ? [" · ", h("b", {}, facts.target_name), h("span", { class: "num" }, chance)] : ""), h("p", { class: "facts" }, meta)),
-    told.panels.map((panel, n) => view(told, panel, n, image)), foot(told));
+	const { facts } = told;
+	const chance = typeof facts.probability === "number" ? ` ${facts.probability.toFixed(3)}` : "";
+	const meta = [facts.image, facts.settings?.layer, `${number(facts.seconds)} s`].filter(Boolean).join(" · ");
+	return h("article", { class: "card" },
+		h("header", {}, h("h3", {}, facts.title, facts.target_name ? [" · ", h("b", {}, facts.target_name), h("span", { class: "num" }, chance)] : ""), h("p", { class: "facts" }, meta)),
+		told.panels.map((panel, n) => view(told, panel, n, image)), foot(told));
 }
 
 function foot(told) {
-  const { facts } = told;
-  const files = FILES.map(([suffix, words]) => {
-    const link = h("a", { download: true, title: `Download as ${words}` }, words);
-    painted(link, () => { link.href = api.url(`results/${told.id}/download.${suffix}?theme=${theme()}`); });
-    return link;
-  });
-  const how = h("details", {}, h("summary", {}, "How this came to be"), h("pre", {}, JSON.stringify(facts, null, 1)));
-  return h("footer", {}, h("div", { class: "row wrap" }, h("span", { class: "files" }, files),
-    facts.paper ? h("a", { href: web(facts.link), target: "_blank", rel: "noopener noreferrer" }, facts.paper) : null), how);
+	const { facts } = told;
+	const files = FILES.map(([suffix, words]) => {
+		const link = h("a", { download: true, title: `Download as ${words}` }, words);
+		painted(link, () => { link.href = api.url(`results/${told.id}/download.${suffix}?theme=${theme()}`); });
+		return link;
+	});
+	const how = fold("How this came to be", h("pre", {}, JSON.stringify(facts, null, 1)));
+	return h("footer", {}, h("div", { class: "row wrap" }, h("span", { class: "files" }, files),
+		facts.paper ? h("a", { href: web(facts.link), target: "_blank", rel: "noopener noreferrer" }, facts.paper) : null), how);
 }
 
 /** A plugin's link, if it is one to the web: nothing else becomes an address. */
 export const web = (link) => (/^https?:\/\//.test(link ?? "") ? link : null);
 
 function view(told, panel, n, image) {
-  const draw = { Heatmap: heatmap, Tiles: tiles, Picture: photo, Bars: bars, Curve: curve, Table: table, Note: note }[panel.kind];
-  return draw(told, panel, n, image);
+	const draw = { Heatmap: heatmap, Tiles: tiles, Picture: photo, Bars: bars, Curve: curve, Table: table, Note: note }[panel.kind];
+	return draw(told, panel, n, image);
 }
 
 function heatmap(told, panel, n, image) {
-  const bar = legend(panel);
-  const [height, width] = panel.shape;
-  const map = (words) => {
-    const element = h("img", { alt: words, class: "map" });
-    painted(element, () => { element.src = api.url(`results/${told.id}/panels/${n}.png?${query()}`); });
-    return element;
-  };
-  const raw = map(`${panel.alt}`);
-  const read = reader(told.id, n, null, raw);
-  const under = () => h("img", { class: "under", alt: "", src: api.url(`images/${image}/input.png`) });
-  const triple = image ? [
-    h("figure", { class: "f-photo" }, h("div", { class: "stage" }, h("img", { alt: told.facts.image ?? "the picture", class: "full", src: api.url(`images/${image}/input.png`) })), h("figcaption", {}, "picture")),
-    h("figure", { class: "f-over" }, h("div", { class: "stage over" }, under(), map(`${panel.title} over the picture`)), h("figcaption", {}, "overlay")),
-  ] : [];
-  const figures = h("div", { class: "triple" }, triple, h("figure", { class: "f-raw" }, h("div", { class: "stage" }, raw), h("figcaption", {}, `map, ${times([height, width])}`)));
-  for (const stage of figures.querySelectorAll(".stage")) {
-    stage.style.aspectRatio = told.facts.preprocess ? `${told.facts.preprocess.width} / ${told.facts.preprocess.height}` : `${width} / ${height}`;
-    stage.addEventListener("pointermove", async (event) => bar.hover(await read({ clientX: event.clientX - stage.getBoundingClientRect().left + raw.getBoundingClientRect().left, clientY: event.clientY - stage.getBoundingClientRect().top + raw.getBoundingClientRect().top })));
-    stage.addEventListener("pointerleave", () => bar.hover(null));
-  }
-  const means = panel.means ? h("p", { class: "means" }, `${panel.signed ? "Above zero" : "High"}: ${panel.means}.`) : null;
-  return h("section", { class: "panel" }, panel.title ? h("h4", {}, panel.title) : null, figures, bar.element, means);
+	const bar = legend(panel);
+	const [height, width] = panel.shape;
+	const map = (words) => {
+		const element = h("img", { alt: words, class: "map" });
+		painted(element, () => { element.src = api.url(`results/${told.id}/panels/${n}.png?${query()}`); });
+		return element;
+	};
+	const shot = (attributes) => h("img", { src: api.url(`images/${image}/input.png`), ...attributes });
+	const figure = (name, words, ...images) => h("figure", { class: name }, h("div", { class: name === "f-over" ? "stage over" : "stage" }, images), h("figcaption", {}, words));
+	const figures = h("div", { class: "triple" },
+		image ? figure("f-photo", "picture", shot({ alt: told.facts.image ?? "the picture" })) : null,
+		image ? figure("f-over", "overlay", shot({ alt: "", class: "under" }), map(`${panel.title} over the picture`)) : null,
+		figure("f-raw", `map, ${times([height, width])}`, map(panel.alt)));
+	const read = reader(told.id, n, null);
+	const seen = told.facts.preprocess ?? { width, height };
+	for (const stage of figures.querySelectorAll(".stage")) {
+		stage.style.aspectRatio = `${seen.width} / ${seen.height}`;
+		follow(stage, (event) => read(event, stage), bar.hover);
+	}
+	const means = panel.means ? h("p", { class: "means" }, `${panel.signed ? "Above zero" : "High"}: ${panel.means}.`) : null;
+	return h("section", { class: "panel" }, panel.title ? h("h4", {}, panel.title) : null, figures, bar.element, means, odd(panel));
 }
 
+const odd = (panel) => (panel.odd ? h("p", { class: "note odd" }, panel.odd) : null);
+
 function tiles(told, panel, n) {
-  const bar = legend(panel);
-  const host = h("div");
-  const shape = panel.shape.slice(1, 3);
-  const draw = (first) => {
-    const cells = sheet(panel.names.slice(first, first + PAGE), shape, { hover: bar.hover });
-    const more = panel.names.length > PAGE ? h("div", { class: "pager" },
-      turn("←", first - PAGE, first > 0), h("span", { class: "num" }, `${first}–${Math.min(panel.names.length, first + PAGE) - 1} of ${panel.names.length}`),
-      turn("→", first + PAGE, first + PAGE < panel.names.length)) : null;
-    host.replaceChildren(cells.element, ...(more ? [more] : []));
-    cells.fill(told.id, n, panel, first);
-  };
-  const turn = (words, first, can) => h("button", { type: "button", class: "quiet", disabled: !can, "aria-label": words === "←" ? "The maps before" : "The next maps", onclick: () => draw(first) }, words);
-  draw(0);
-  return h("section", { class: "panel" }, panel.title ? h("h4", {}, panel.title) : null, bar.element, host);
+	const bar = legend(panel);
+	const host = h("div");
+	const draw = (first) => {
+		const cells = sheet(panel.names.slice(first, first + PAGE), panel.shape.slice(1, 3), { hover: bar.hover });
+		host.replaceChildren(cells.element, pager(first, panel.names.length, draw) ?? "");
+		cells.fill(told.id, n, panel, first);
+	};
+	draw(0);
+	return h("section", { class: "panel" }, panel.title ? h("h4", {}, panel.title) : null, bar.element, host, odd(panel));
 }
 
 function photo(told, panel, n) {
-  const image = h("img", { class: "plain", alt: panel.alt, src: api.url(`results/${told.id}/panels/${n}.png`) });
-  image.style.aspectRatio = `${panel.shape[1]} / ${panel.shape[0]}`;
-  return h("section", { class: "panel" }, image, panel.title ? h("p", { class: "means" }, panel.title) : null);
+	const image = h("img", { class: "plain", alt: panel.alt, src: api.url(`results/${told.id}/panels/${n}.png`) });
+	image.style.aspectRatio = `${panel.shape[1]} / ${panel.shape[0]}`;
+	return h("section", { class: "panel" }, image, panel.title ? h("p", { class: "means" }, panel.title) : null);
 }
 
 function bars(told, panel) {
-  const finite = panel.values.filter((value) => value !== null);
-  const [low, high] = panel.limits ?? [Math.min(0, ...finite), Math.max(0, ...finite)];
-  const span = high - low || 1;
-  const title = h("h4", {}, panel.title + (panel.unit && panel.unit.toLowerCase() !== panel.title.toLowerCase() ? ` (${panel.unit})` : ""));
-  if (panel.values.length > 24) return h("section", { class: "panel" }, title, columns(panel, low, span));
-  const rows = panel.names.map((name, i) => {
-    const fill = h("i", { class: "fill" });
-    const value = panel.values[i] ?? 0;
-    fill.style.left = `${((Math.min(0, value) - low) / span) * 100}%`;
-    fill.style.width = `${(Math.abs(value) / span) * 100}%`;
-    return h("div", { class: "bar-row" }, h("span", { class: "name" }, name), h("span", { class: "num" }, number(panel.values[i])), h("span", { class: "track" }, fill));
-  });
-  return h("section", { class: "panel" }, title, h("div", { class: "predictions wide" }, rows));
+	const finite = panel.values.filter((value) => value !== null);
+	const [low, high] = panel.limits ?? [Math.min(0, ...finite), Math.max(0, ...finite)];
+	const span = high - low || 1;
+	const title = h("h4", {}, panel.title + (panel.unit && panel.unit.toLowerCase() !== panel.title.toLowerCase() ? ` (${panel.unit})` : ""));
+	if (panel.values.length > 24) return h("section", { class: "panel" }, title, columns(panel, low, span));
+	const rows = panel.names.map((name, i) => {
+		const fill = h("i", { class: "fill" });
+		const value = panel.values[i] ?? 0;
+		fill.style.left = `${((Math.min(0, value) - low) / span) * 100}%`;
+		fill.style.width = `${(Math.abs(value) / span) * 100}%`;
+		return h("div", { class: "bar-row" }, h("span", { class: "name" }, name), h("span", { class: "num" }, number(panel.values[i])), h("span", { class: "track" }, fill));
+	});
+	return h("section", { class: "panel" }, title, h("div", { class: "predictions wide" }, rows));
 }
 
 /** Many bars stand thin; pointing at one names it. */
 function columns(panel, low, span) {
-  const count = panel.values.length;
-  const chart = s("svg", { class: "chart", viewBox: `0 0 ${count} 100`, preserveAspectRatio: "none", role: "img", "aria-label": panel.alt },
-    panel.values.map((value, i) => {
-      const [from, to] = [Math.min(0, value ?? 0), Math.max(0, value ?? 0)].map((v) => 100 - ((v - low) / span) * 100);
-      return s("rect", { x: i, width: count > 200 ? 1 : 0.82, y: to, height: Math.max(0.3, from - to) });
-    }));
-  const read = h("output", { class: "readout" }, `${panel.names[0]} … ${panel.names.at(-1)} · up to ${number(low + span)}`);
-  chart.addEventListener("pointermove", (event) => {
-    const box = chart.getBoundingClientRect();
-    const i = Math.min(count - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * count)));
-    read.textContent = `${panel.names[i]} · ${number(panel.values[i])}`;
-  });
-  return h("div", {}, chart, h("div", { class: "legend" }, read));
+	const count = panel.values.length;
+	const chart = s("svg", { class: "chart", viewBox: `0 0 ${count} 100`, preserveAspectRatio: "none", role: "img", "aria-label": panel.alt },
+		panel.values.map((value, i) => {
+			const [from, to] = [Math.min(0, value ?? 0), Math.max(0, value ?? 0)].map((v) => 100 - ((v - low) / span) * 100);
+			return s("rect", { x: i, width: count > 200 ? 1 : 0.82, y: to, height: Math.max(0.3, from - to) });
+		}));
+	const read = h("output", { class: "readout" }, `${panel.names[0]} … ${panel.names.at(-1)} · up to ${number(low + span)}`);
+	chart.addEventListener("pointermove", (event) => {
+		const box = chart.getBoundingClientRect();
+		const i = Math.min(count - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * count)));
+		read.textContent = `${panel.names[i]} · ${number(panel.values[i])}`;
+	});
+	return h("div", {}, chart, h("div", { class: "legend" }, read));
 }
 
-function curve(told, panel) {
-  const ys = panel.values.flat().filter((value) => value !== null);
-  const [low, high] = [Math.min(0, ...ys), Math.max(0, ...ys)];
-  const [left, right] = [Math.min(...panel.x), Math.max(...panel.x)];
-  const lines = panel.values.map((line, k) => s("polyline", { class: `line l${k % 4}`, points: line.map((y, i) => (y === null ? null : `${((panel.x[i] - left) / (right - left || 1)) * 400},${160 - ((y - low) / (high - low || 1)) * 160}`)).filter(Boolean).join(" ") }));
-  const names = panel.names.some(Boolean) ? h("p", { class: "facts" }, panel.names.map((name, k) => h("span", { class: `key l${k % 4}` }, name))) : null;
-  return h("section", { class: "panel" }, h("h4", {}, panel.title + (panel.unit ? ` (${panel.unit})` : "")),
-    h("div", { class: "plot" }, h("span", { class: "num" }, number(high)), s("svg", { class: "chart", viewBox: "0 0 400 160", preserveAspectRatio: "none", role: "img", "aria-label": panel.alt }, lines), h("span", { class: "num" }, number(low))),
-    h("p", { class: "facts" }, `${number(left)} … ${number(right)} ${panel.x_unit}`), names);
+function curve(told, panel, n) {
+	const image = h("img", { alt: panel.alt });
+	painted(image, () => { image.src = api.url(`results/${told.id}/panels/${n}.png?${query()}`); });
+	return h("section", { class: "panel" }, image);
 }
 
 function table(told, panel) {
-  const cell = (value) => (typeof value === "number" ? h("td", { class: "num" }, number(value)) : h("td", {}, String(value)));
-  return h("section", { class: "panel" }, panel.title ? h("h4", {}, panel.title) : null, h("div", { class: "scroll" }, h("table", {},
-    h("thead", {}, h("tr", {}, panel.columns.map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, panel.rows.map((row) => h("tr", {}, row.map(cell)))))));
+	const cell = (value) => (typeof value === "number" ? h("td", { class: "num" }, number(value)) : h("td", {}, String(value)));
+	return h("section", { class: "panel" }, panel.title ? h("h4", {}, panel.title) : null, h("div", { class: "scroll" }, h("table", {},
+		h("thead", {}, h("tr", {}, panel.columns.map((name) => h("th", { scope: "col" }, name)))),
+		h("tbody", {}, panel.rows.map((row) => h("tr", {}, row.map(cell)))))));
 }
 
 function note(told, panel) {
-  return h("p", { class: "note" }, panel.text);
+	return h("p", { class: "note" }, panel.text);
 }

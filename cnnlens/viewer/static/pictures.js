@@ -1,5 +1,5 @@
 // The picture, the strip of all pictures, upload, and what the network says it is.
-import { $, h, icon, said, segments, times } from "./dom.js";
+import { $, h, icon, said, segments, sign, times } from "./dom.js";
 import * as api from "./api.js";
 import * as state from "./state.js";
 
@@ -18,156 +18,154 @@ export const all = () => pictures;
 export const target = () => state.get("target", "top1");
 
 export function begin(start) {
-  model = start.model;
-  pictures = start.images;
-  $("classes").replaceChildren(...["top1", "top2", "top3"].map((v) => h("option", { value: v })),
-    ...(model.classes ?? []).map((name, i) => h("option", { value: name }, String(i))));
-  $("file").addEventListener("change", () => { take([...$("file").files]); $("file").value = ""; });
-  $("target").addEventListener("change", () => state.set({ target: $("target").value.trim() === "top1" ? null : $("target").value.trim() }));
-  state.when(["img"], () => { draw(); predict(); });
-  state.when(["target"], mark);
-  dropping();
-  draw();
-  predict();
+	model = start.model;
+	pictures = start.images;
+	$("classes").replaceChildren(...(model.classes ?? []).map((name, i) => h("option", { value: name }, String(i))));
+	$("file").addEventListener("change", () => { take([...$("file").files]); $("file").value = ""; });
+	$("target").addEventListener("change", () => state.set({ target: $("target").value.trim() === "top1" ? null : $("target").value.trim() }));
+	state.when(["img"], () => { draw(); predict(); });
+	state.when(["target"], mark);
+	dropping();
+	draw();
+	predict();
 }
 
 /** The next or previous picture. */
 export function walk(step) {
-  const to = pictures[pictures.indexOf(current()) + step];
-  if (to) state.set({ img: to.id });
+	const to = pictures[pictures.indexOf(current()) + step];
+	if (to) state.set({ img: to.id });
 }
 
 /** Make the class of that rank the target. */
 export function choose(rank) {
-  const name = bars[rank - 1]?.name;
-  if (!name) return;
-  const twice = (model.classes ?? []).filter((other) => other === name).length > 1; // ImageNet has two cranes
-  state.set({ target: rank === 1 ? null : twice ? `top${rank}` : name });
+	const name = bars[rank - 1]?.name;
+	if (!name) return;
+	const twice = (model.classes ?? []).filter((other) => other === name).length > 1; // ImageNet has two cranes
+	state.set({ target: rank === 1 ? null : twice ? `top${rank}` : name });
 }
 
 function draw() {
-  const shown = current();
-  $("strip").replaceChildren(...pictures.map((one) => thumb(one, one === shown)),
-    h("button", { type: "button", class: "thumb add", title: "Add pictures: choose, drop or paste", onclick: () => $("file").click() }, icon("plus"), h("span", { class: "hush" }, "Add pictures")));
-  segments($("which"), [["original", "original"], ["input", "network's view", "The picture as the network is shown it"]], which, (value) => { which = value; draw(); });
-  const { height, width, resize } = model.input;
-  const photo = $("photo");
-  photo.hidden = !shown;
-  if (!shown) {
-    $("photo-words").replaceChildren("No picture yet: drop one here, paste one, or press +.");
-    return;
-  }
-  photo.src = api.url(`images/${shown.id}/${which}.png`);
-  photo.classList.toggle("pixels", which === "input" && width < 200);
-  photo.alt = which === "input" ? `${shown.name} as the network is shown it, ${width}×${height} pixels` : shown.name;
-  photo.onerror = () => { $("photo-words").textContent = `${shown.name} cannot be read as a picture: remove it, or mend the file.`; };
-  $("photo-words").replaceChildren(h("span", { class: "name", title: shown.name }, shown.name),
-    h("span", {}, which === "input" ? `${times([height, width])}, ${{ squash: "squashed", crop: "cropped", pad: "padded" }[resize] ?? resize}` : ""),
-    h("button", { type: "button", class: "quiet small", title: `Remove ${shown.name}`, onclick: () => drop(shown) }, icon("close"), h("span", { class: "hush" }, `Remove ${shown.name}`)));
+	const shown = current();
+	$("strip").replaceChildren(...pictures.map((one) => thumb(one, one === shown)),
+		h("button", { class: "thumb add", title: "Add pictures: choose, drop or paste", "aria-label": "Add pictures", onclick: () => $("file").click() }, icon("plus")));
+	segments($("which"), [["original", "original"], ["input", "as seen", "The picture as the network is shown it"]], which, (value) => { which = value; draw(); });
+	const { height, width, resize } = model.input;
+	const photo = $("photo");
+	photo.hidden = !shown;
+	if (!shown) {
+		$("photo-words").replaceChildren("No picture yet: drop one here, paste one, or press +.");
+		return;
+	}
+	photo.src = api.url(`images/${shown.id}/${which}.png`);
+	photo.classList.toggle("pixels", which === "input" && width < 200);
+	photo.alt = which === "input" ? `${shown.name} as the network is shown it, ${width}×${height} pixels` : shown.name;
+	photo.onerror = () => { $("photo-words").textContent = `${shown.name} cannot be read as a picture: remove it, or mend the file.`; };
+	$("photo-words").replaceChildren(h("span", { class: "name", title: shown.name }, shown.name),
+		h("span", {}, which === "input" ? `${times([height, width])}, ${{ squash: "squashed", crop: "cropped", pad: "padded" }[resize] ?? resize}` : ""),
+		sign("close", `Remove ${shown.name}`, () => drop(shown)));
 }
 
 function thumb(one, chosen) {
-  return h("button", { type: "button", class: "thumb", title: one.name, "aria-current": chosen ? "true" : null, onclick: () => state.set({ img: one.id }) },
-    h("img", { src: api.url(`images/${one.id}/original.png?side=128`), alt: one.name, loading: "lazy", width: 48, height: 48 }));
+	return h("button", { class: "thumb", title: one.name, "aria-current": chosen && "true", onclick: () => state.set({ img: one.id }) },
+		h("img", { src: api.url(`images/${one.id}/original.png?side=128`), alt: one.name, loading: "lazy", width: 48, height: 48 }));
 }
 
 async function drop(one) {
-  const at = pictures.indexOf(one);
-  try {
-    await api.forget(one.id);
-  } catch (error) {
-    if (error.kind !== "UnknownName") return tell(error.message);
-  }
-  pictures = pictures.filter((other) => other !== one);
-  state.set({ img: (pictures[at] ?? pictures[at - 1])?.id ?? null });
-  draw();
-  predict();
-  dispatchEvent(new Event("pictures"));
+	const at = pictures.indexOf(one);
+	try {
+		await api.forget(one.id);
+	} catch (error) {
+		if (error.kind !== "UnknownName") return tell(error.message);
+	}
+	pictures = pictures.filter((other) => other !== one);
+	state.set({ img: (pictures[at] ?? pictures[at - 1])?.id ?? null });
+	draw();
+	predict();
+	dispatchEvent(new Event("pictures"));
 }
 
 /** Take files in, one after the other; the last becomes the picture that is looked at. */
 export async function take(files) {
-  $("upload-said").replaceChildren();
-  const refused = [];
-  let last = null;
-  for (const file of files) {
-    try {
-      if (file.size > MOST) throw new Error(`${file.name} has ${Math.round(file.size / 2 ** 20)} MiB; pictures may have 32. Make it smaller first.`);
-      last = (await api.upload(file)).images[0];
-      if (!pictures.some((one) => one.id === last.id)) pictures.push(last);
-    } catch (error) {
-      refused.push(error.message);
-    }
-  }
-  if (refused.length) tell(refused.join(" "));
-  if (last) {
-    const before = current()?.id;
-    state.set({ img: last.id });
-    draw();
-    if (before === last.id) predict();
-    dispatchEvent(new Event("pictures"));
-  }
+	$("upload-said").replaceChildren();
+	const refused = [];
+	let last = null;
+	for (const file of files) {
+		try {
+			if (file.size > MOST) throw new Error(`${file.name} has ${Math.round(file.size / 2 ** 20)} MiB; pictures may have 32. Make it smaller first.`);
+			last = (await api.upload(file)).images[0];
+			if (!pictures.some((one) => one.id === last.id)) pictures.push(last);
+		} catch (error) {
+			refused.push(error.message);
+		}
+	}
+	if (refused.length) tell(refused.join(" "));
+	if (last) {
+		const before = current()?.id;
+		state.set({ img: last.id });
+		draw();
+		if (before === last.id) predict();
+		dispatchEvent(new Event("pictures"));
+	}
 }
 
 function tell(message) {
-  const close = h("button", { type: "button", class: "quiet small", onclick: () => $("upload-said").replaceChildren() }, "Dismiss");
-  $("upload-said").replaceChildren(said(message, close));
+	$("upload-said").replaceChildren(said(message, sign("close", "Dismiss", () => $("upload-said").replaceChildren())));
 }
 
 function dropping() {
-  let depth = 0;
-  const files = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-  addEventListener("dragenter", (event) => { if (files(event)) { depth += 1; $("drop").hidden = false; } });
-  addEventListener("dragleave", () => { depth = Math.max(0, depth - 1); $("drop").hidden = depth === 0; });
-  addEventListener("dragover", (event) => { if (files(event)) event.preventDefault(); });
-  addEventListener("drop", (event) => {
-    depth = 0;
-    $("drop").hidden = true;
-    if (files(event)) { event.preventDefault(); take([...event.dataTransfer.files]); }
-  });
-  addEventListener("paste", (event) => {
-    const found = [...(event.clipboardData?.files ?? [])];
-    if (found.length) { event.preventDefault(); take(found); }
-  });
+	let depth = 0;
+	const files = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+	addEventListener("dragenter", (event) => { if (files(event)) { depth += 1; $("drop").hidden = false; } });
+	addEventListener("dragleave", () => { depth = Math.max(0, depth - 1); $("drop").hidden = depth === 0; });
+	addEventListener("dragover", (event) => { if (files(event)) event.preventDefault(); });
+	addEventListener("drop", (event) => {
+		depth = 0;
+		$("drop").hidden = true;
+		if (files(event)) { event.preventDefault(); take([...event.dataTransfer.files]); }
+	});
+	addEventListener("paste", (event) => {
+		const found = [...(event.clipboardData?.files ?? [])];
+		if (found.length) { event.preventDefault(); take(found); }
+	});
 }
 
 async function predict() {
-  asking?.abort();
-  const mine = (asking = new AbortController());
-  const shown = current();
-  const host = $("predictions");
-  bars = [];
-  if (!shown) return host.replaceChildren();
-  if (!host.childElementCount) host.replaceChildren(...Array.from({ length: 5 }, () => h("div", { class: "bar-row ghost" })));
-  try {
-    const job = await api.run({ images: [shown.id], visualisers: [{ name: "class-probabilities" }] }, { signal: mine.signal });
-    if (job.state !== "done") return undefined;
-    const answer = job.results[0];
-    if (answer.error) throw new Error(answer.error.message);
-    const panel = (await api.result(answer.id)).panels[0];
-    if (mine.signal.aborted) return undefined;
-    bars = panel.names.map((name, i) => ({ name, value: panel.values[i] }));
-    host.replaceChildren(...bars.map(row));
-    mark();
-  } catch (error) {
-    if (error.name !== "AbortError") host.replaceChildren(said(error.message));
-  }
-  return undefined;
+	asking?.abort();
+	const mine = (asking = new AbortController());
+	const shown = current();
+	const host = $("predictions");
+	bars = [];
+	if (!shown) return host.replaceChildren(h("p", { class: "facts" }, "of the picture, when there is one"));
+	if (!host.childElementCount) host.replaceChildren(...Array.from({ length: 5 }, () => h("div", { class: "bar-row ghost" })));
+	try {
+		const job = await api.run({ images: [shown.id], visualisers: [{ name: "class-probabilities" }] }, { signal: mine.signal });
+		if (job.state !== "done") return undefined;
+		const answer = job.results[0];
+		if (answer.error) throw new Error(answer.error.message);
+		const panel = (await api.result(answer.id)).panels[0];
+		if (mine.signal.aborted) return undefined;
+		bars = panel.names.map((name, i) => ({ name, value: panel.values[i] }));
+		host.replaceChildren(...bars.map(row));
+		mark();
+	} catch (error) {
+		if (error.name !== "AbortError") host.replaceChildren(said(error.message));
+	}
+	return undefined;
 }
 
 function row({ name, value }, i) {
-  const fill = h("i", { class: "fill" });
-  fill.style.width = `${Math.max(0, Math.min(1, value ?? 0)) * 100}%`;
-  return h("button", { type: "button", class: "bar-row", title: `Explain ${name} (${i + 1})`, onclick: () => choose(i + 1) },
-    h("kbd", {}, String(i + 1)), h("span", { class: "name" }, name), h("span", { class: "num" }, value === null ? "–" : value.toFixed(value < 0.001 && value > 0 ? 4 : 3)), h("span", { class: "track" }, fill));
+	const fill = h("i", { class: "fill" });
+	fill.style.width = `${Math.max(0, Math.min(1, value ?? 0)) * 100}%`;
+	return h("button", { class: "bar-row", title: `Explain ${name} (${i + 1})`, onclick: () => choose(i + 1) },
+		h("kbd", {}, String(i + 1)), h("span", { class: "name" }, name), h("span", { class: "num" }, value === null ? "–" : value.toFixed(value < 0.001 && value > 0 ? 4 : 3)), h("span", { class: "track" }, fill));
 }
 
 function mark() {
-  const asked = target();
-  $("target").value = state.get("target", "");
-  const rows = [...$("predictions").querySelectorAll("button")];
-  rows.forEach((one, i) => {
-    const is = asked === `top${i + 1}` || asked.toLowerCase() === bars[i]?.name.toLowerCase();
-    one.setAttribute("aria-pressed", String(is));
-  });
+	const asked = target();
+	$("target").value = state.get("target", "");
+	const rows = [...$("predictions").querySelectorAll("button")];
+	rows.forEach((one, i) => {
+		const is = asked === `top${i + 1}` || asked.toLowerCase() === bars[i]?.name.toLowerCase();
+		one.setAttribute("aria-pressed", String(is));
+	});
 }

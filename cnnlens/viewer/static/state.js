@@ -5,52 +5,50 @@ const heard = [];
 let values = read();
 
 function read() {
-  return Object.fromEntries(new URLSearchParams(location.search));
+	return Object.fromEntries(new URLSearchParams(location.search));
 }
 
 export const get = (name, otherwise = null) => values[name] ?? otherwise;
 
-export const all = () => ({ ...values });
-
 /** The settings of the chosen visualiser, as the address has them. */
 export function settings() {
-  return Object.fromEntries(Object.entries(values).filter(([k]) => k.startsWith("s.")).map(([k, v]) => [k.slice(2), v]));
+	return Object.fromEntries(Object.entries(values).filter(([k]) => k.startsWith("s.")).map(([k, v]) => [k.slice(2), v]));
 }
 
 /** Change some values (null forgets one) and tell those who listen which have changed. */
 export function set(changes) {
-  const before = values;
-  values = { ...values };
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === null || value === undefined || value === "") delete values[name];
-    else values[name] = String(value);
-  }
-  const changed = differing(before, values);
-  if (!changed.size) return;
-  const query = new URLSearchParams(values).toString();
-  const address = query ? `?${query}` : location.pathname;
-  const push = [...changed].some((name) => PUSHED.has(name));
-  history[push ? "pushState" : "replaceState"](null, "", address);
-  tell(changed);
+	const before = values;
+	values = { ...values };
+	for (const [name, value] of Object.entries(changes)) {
+		if (value === null || value === undefined || value === "") delete values[name];
+		else values[name] = String(value);
+	}
+	const changed = differing(before, values);
+	if (!changed.size) return;
+	const query = new URLSearchParams(values).toString();
+	const address = query ? `?${query}` : location.pathname;
+	const push = [...changed].some((name) => PUSHED.has(name));
+	history[push ? "pushState" : "replaceState"](null, "", address);
+	tell(changed);
 }
 
 /** Call `act(changed)` when one of `names` has changed; a name ending in "." stands for all that begin so. */
 export function when(names, act) {
-  heard.push([names, act]);
+	heard.push([names, act]);
 }
 
 function differing(a, b) {
-  return new Set([...Object.keys(a), ...Object.keys(b)].filter((name) => a[name] !== b[name]));
+	return new Set([...Object.keys(a), ...Object.keys(b)].filter((name) => a[name] !== b[name]));
 }
 
 function tell(changed) {
-  for (const [names, act] of heard) {
-    if ([...changed].some((name) => names.some((one) => one === name || (one.endsWith(".") && name.startsWith(one))))) act(changed);
-  }
+	for (const [names, act] of heard) {
+		if ([...changed].some((name) => names.some((one) => one === name || (one.endsWith(".") && name.startsWith(one))))) act(changed);
+	}
 }
 
 addEventListener("popstate", () => {
-  const before = values;
-  values = read();
-  tell(differing(before, values));
+	const before = values;
+	values = read();
+	tell(differing(before, values));
 });

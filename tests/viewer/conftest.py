@@ -1,0 +1,111 @@
+"""What the viewer's tests share: a small network, a desk over it, a client, a browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from viewer_help import API, finished, png_of
+
+import cnnlens
+from cnnlens import registry
+from cnnlens.testing import tiny_model
+from cnnlens.viewer import InProcess, create_app
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+@pytest.fixture(scope="session")
+def plugins() -> registry.Registry:
+    """Our own visualisers and the guests of this folder: one that breaks, one that waits, one that leaves."""
+    ours = registry.installed()
+    guest = registry.find([EntryPoint("guests", "viewer_guests", registry.GROUP)])
+    problems = (registry.Problem("broken:guest", "ImportError: it wants what is not there"),)
+    return registry.Registry(
+        {**ours.visualisers, **guest.visualisers}, (*ours.plugins, *guest.plugins), problems
+    )
+
+
+@pytest.fixture
+def desk(tmp_path: Path, plugins: registry.Registry) -> Iterator[InProcess]:
+    """A desk with the NumPy network and two pictures: a file, and bytes."""
+    file = tmp_path / "first <b>.png"
+    file.write_bytes(png_of(1))
+    desk = InProcess(tiny_model(), [file, png_of(2)], plugins=plugins, queue=3)
+    yield desk
+    desk.close()
+
+
+class Buffered(FlaskClient):
+    """A client that reads each answer to its end, so that its file is closed."""
+
+    def open(self, *args: Any, **options: Any) -> Any:
+        """Send a request."""
+        return super().open(*args, **{"buffered": True, **options})
+
+
+@pytest.fixture
+def client(desk: InProcess) -> FlaskClient:
+    """A client of the whole application, the guard included."""
+    app = create_app(desk)
+    app.testing = False  # errors are to be told as in use
+    app.test_client_class = Buffered
+    return app.test_client()
+
+
+@pytest.fixture
+def image(desk: InProcess) -> str:
+    """The id of the first picture."""
+    return str(desk.images()[0]["id"])
+
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run(client: FlaskClient) -> Run:
+    """Submit a request and wait for the end of its job."""
+
+    def run(*visualisers: str | dict[str, Any], **request: Any) -> dict[str, Any]:
+        asks = [{"name": v} if isinstance(v, str) else v for v in visualisers]
+        answer = client.post(f"{API}/jobs", json={"visualisers": asks, **request})
+        assert answer.status_code == 202, answer.text
+        return finished(client, answer)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Headless Chromium; missing, it is a visible skip, and in CI a failure."""
+    sync_api = pytest.importorskip("playwright.sync_api") if not os.environ.get("CI") else _playwright()
+    if not Path(CHROMIUM).exists():
+        message = f"no browser at {CHROMIUM}"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*flags, "--no-first-run"])
+        yield browser
+        browser.close()
+
+
+def _playwright() -> Any:
+    from playwright import sync_api
+
+    return sync_api
+
+
+@pytest.fixture(scope="session")
+def demo_url(lite0: cnnlens.Model) -> Iterator[str]:
+    """The demo, served as it is served to users."""
+    from cnnlens.demo import demo_images
+
+    with cnnlens.view(lite0, demo_images(), open_browser=False) as viewer:
+        yield viewer.url

@@ -1,0 +1,286 @@
+"""Every route: what it answers, and how it refuses."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+from viewer_help import API, error, png_of, upload
+
+from cnnlens.images import MAX_BYTES
+from cnnlens.viewer import InProcess
+from cnnlens.viewer.openapi import document
+
+Run = Any
+
+
+def opened(data: bytes) -> Image.Image:
+    """A picture from its bytes."""
+    return Image.open(io.BytesIO(data))
+
+
+def test_state_layers_and_visualisers(client: FlaskClient) -> None:
+    state = client.get(f"{API}/state").json or {}
+    assert state["model"]["name"] == "tiny" and state["model"]["input"]["height"] == 8
+    assert [one["name"] for one in state["images"]] == ["first <b>.png", "picture"]
+    assert state["plugins"]["problems"][0]["plugin"] == "broken:guest"
+    layers = (client.get(f"{API}/layers").json or {})["layers"]
+    assert [layer["name"] for layer in layers] == ["conv", "relu", "pool", "dense"]
+    known = {v["name"]: v for v in (client.get(f"{API}/visualisers").json or {})["visualisers"]}
+    assert {"grad-cam", "occlusion", "everything"} <= set(known)
+    assert known["feature-maps"]["resolved"]["layer"] == "conv"
+
+
+def test_a_visualiser_tells_its_settings_and_their_cost(client: FlaskClient) -> None:
+    told = client.get(f"{API}/visualisers/occlusion?window=4&stride=4").json or {}
+    assert told["cost"] == "5 forward passes" and told["passes"] == 5
+    assert told["schema"]["window"]["type"] == "number"
+    assert {one["name"] for one in told["settings"]} == {"window", "stride", "fill", "of"}
+    assert error(client.get(f"{API}/visualisers/occlusion?window=-1")) == "BadSetting"
+    assert error(client.get(f"{API}/visualisers/occlusion?size=1")) == "UnknownName"
+    missing = client.get(f"{API}/visualisers/ocklusion")
+    assert missing.status_code == 404 and "occlusion" in missing.text
+
+
+def test_pictures_come_and_go(client: FlaskClient, image: str) -> None:
+    answer = upload(client, (png_of(5), "a.png"), (png_of(6), "../../b.png"), (b"no picture", "c.png"))
+    assert answer.status_code == 201 and answer.json is not None
+    assert [one["name"] for one in answer.json["images"]] == ["a.png", "b.png"]
+    assert answer.json["images"][0]["height"] == 12
+    assert answer.json["refused"][0]["error"]["type"] == "CannotOpen"
+    id = answer.json["images"][0]["id"]
+    assert upload(client, (png_of(5), "again.png")).json == {  # the same bytes are the same picture
+        "images": [{"id": id, "name": "again.png", "width": 10, "height": 12, "notes": []}],
+        "refused": [],
+    }
+    assert len((client.get(f"{API}/images").json or {})["images"]) == 4
+    assert client.delete(f"{API}/images/{id}").status_code == 204
+    assert client.delete(f"{API}/images/{id}").status_code == 404
+    assert opened(client.get(f"{API}/images/{image}/original.png").data).size == (10, 12)
+    assert opened(client.get(f"{API}/images/{image}/original.png?side=6").data).size == (5, 6)
+    shown = client.get(f"{API}/images/{image}/input.png")
+    assert opened(shown.data).size == (8, 8)
+    again = client.get(f"{API}/images/{image}/input.png", headers={"If-None-Match": shown.headers["ETag"]})
+    assert again.status_code == 304
+    assert client.get(f"{API}/images/{image}/other.png").status_code == 404
+
+
+def test_what_is_no_picture_is_refused(client: FlaskClient) -> None:
+    answer = upload(client, (b"these are words", "words.txt"))
+    assert answer.status_code == 422 and error(answer) == "CannotOpen"
+    assert "words.txt is not a picture" in answer.text
+    assert client.post(f"{API}/images").status_code == 400
+    form = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n' + b"x" * MAX_BYTES
+    large = client.post(f"{API}/images", data=form, content_type="multipart/form-data; boundary=x")
+    assert large.status_code == 413 and error(large) == "TooLarge"
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*SpooledTemporaryFile"
+)  # Werkzeug leaves the first parts to the collector
+def test_forms_of_too_many_parts_are_refused(client: FlaskClient) -> None:
+    many = upload(client, *[(png_of(1), f"{n}.png") for n in range(30)])
+    assert many.status_code == 413 and error(many) == "TooLarge"
+
+
+def test_a_file_that_vanished_is_told_by_its_name_alone(
+    client: FlaskClient, tmp_path: Any, image: str
+) -> None:
+    (tmp_path / "first <b>.png").unlink()
+    answer = client.get(f"{API}/images/{image}/original.png")
+    assert answer.status_code == 422 and str(tmp_path) not in answer.text
+
+
+def test_several_pictures_and_classes_in_one_request(client: FlaskClient, desk: InProcess, run: Run) -> None:
+    ids = [one["id"] for one in desk.images()]
+    asked = {"name": "feature-maps", "settings": {"layer": "relu"}}
+    job = run("saliency", asked, "filter-weights", images=ids, top=2)
+    got = [
+        (r["visualiser"], ids.index(r["image"]) if r["image"] else None, r["target"]) for r in job["results"]
+    ]
+    assert got == [
+        ("filter-weights", None, None),
+        ("saliency", 0, "top1"), ("feature-maps", 0, None), ("saliency", 0, "top2"),
+        ("saliency", 1, "top1"), ("feature-maps", 1, None), ("saliency", 1, "top2"),
+    ]  # fmt: skip
+    assert job["state"] == "done" and job["parts"] == {"done": 7, "total": 7}
+    assert all(r["error"] is None for r in job["results"])
+    names = [
+        (client.get(f"{API}/results/{r['id']}").json or {})["facts"].get("target_name")
+        for r in job["results"]
+    ]
+    assert names[1] != names[3]
+
+
+def test_a_result_in_all_its_shapes(client: FlaskClient, run: Run, image: str) -> None:
+    id = run("feature-maps", images=[image])["results"][0]["id"]
+    told = client.get(f"{API}/results/{id}")
+    assert "immutable" in told.headers["Cache-Control"]
+    panel = (told.json or {})["panels"][0]
+    assert panel["kind"] == "Tiles" and panel["shape"] == [4, 6, 6] and len(panel["ranges"]) == 4
+    atlas = opened(client.get(f"{API}/results/{id}/panels/0.png?first=1&count=3&columns=2").data)
+    assert atlas.mode == "P" and atlas.size == (13, 13)
+    dark = client.get(f"{API}/results/{id}/panels/0.png?theme=dark&colours=cividis&signed_colours=PuOr_r")
+    assert dark.status_code == 200
+    values = (client.get(f"{API}/results/{id}/panels/0.json?first=2&count=1").json or {})["values"]
+    low, high, mean = panel["ranges"][2]
+    assert np.asarray(values).shape == (1, 6, 6)
+    assert np.min(values) == pytest.approx(low, rel=1e-4) and np.max(values) == pytest.approx(high, rel=1e-4)
+    assert np.mean(values) == pytest.approx(mean, rel=1e-4)
+    for suffix, begin in {
+        "png": b"\x89PNG",
+        "npz": b"PK",
+        "html": b"<!doctype",
+        "json": b"{",
+        "svg": b"<?xml",
+    }.items():
+        file = client.get(f"{API}/results/{id}/download.{suffix}")
+        assert file.data.startswith(begin)
+        assert (
+            file.headers["Content-Disposition"] == f'attachment; filename="feature_maps-first__b_.{suffix}"'
+        )
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("results/{id}/download.exe", 404),
+        ("results/{id}/panels/9.png", 404),
+        ("results/{id}/panels/9.json", 404),
+        ("results/none", 404),
+        ("results/none/panels/0.png", 404),
+        ("jobs/none", 404),
+        ("nothing", 404),
+        ("colours/rainbow.png", 404),
+        ("images/none/original.png", 404),
+        ("results/{id}/panels/0.png?colours=rainbow", 400),
+        ("results/{id}/panels/0.png?first=-1", 400),
+        ("results/{id}/panels/0.png?first=99", 400),
+        ("results/{id}/panels/0.png?count=99999", 400),
+        ("results/{id}/panels/0.json?count=x", 400),
+        ("images/{image}/original.png?side=many", 400),
+    ],
+)
+def test_addresses_that_name_nothing(
+    client: FlaskClient, run: Run, image: str, path: str, status: int
+) -> None:
+    id = run("feature-maps", images=[image])["results"][0]["id"]
+    answer = client.get(f"{API}/{path.format(id=id, image=image)}")
+    assert answer.status_code == status and error(answer)
+    assert "Traceback" not in answer.text and "/work" not in answer.text
+
+
+def ask(name: str, image: str = "{image}", settings: Any = None, **more: Any) -> dict[str, Any]:
+    """A request for one visualiser and one picture."""
+    return {"visualisers": [{"name": name, "settings": settings or {}}], "images": [image], **more}
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "kind"),
+    [
+        ({}, 400, "UsageError"),
+        ({"visualisers": []}, 400, "UsageError"),
+        ({"visualisers": [{"name": "grad-cam"}]}, 422, "Unmet"),  # no picture
+        (ask("grad-kam"), 400, "UnknownName"),
+        (ask("grad-cam", settings={"layer": "dense"}), 422, "Unmet"),
+        (ask("grad-cam", settings={"layer": "konv"}), 400, "UnknownName"),
+        (ask("occlusion", settings={"window": -1}), 400, "BadSetting"),
+        (ask("saliency", "none"), 404, "UnknownName"),
+        (ask("saliency", targets=["cat"]), 400, "UnknownName"),
+        (ask("saliency", targets=["top9"]), 400, "BadInput"),
+        (ask("saliency", targets=["top1"], top=2), 400, "UsageError"),
+        (ask("saliency", top=32) | {"images": ["{image}"] * 60}, 400, "UsageError"),
+        (ask("saliency", path="/etc/passwd"), 400, "UsageError"),
+    ],
+)
+def test_requests_that_are_refused_before_they_run(
+    client: FlaskClient, image: str, asked: Any, status: int, kind: str
+) -> None:
+    answer = client.post(f"{API}/jobs", json=json.loads(json.dumps(asked).replace("{image}", image)))
+    assert (answer.status_code, error(answer)) == (status, kind)
+    assert (client.get(f"{API}/jobs").json or {})["jobs"] == []
+
+
+def test_bodies_that_are_not_json(client: FlaskClient) -> None:
+    assert error(client.post(f"{API}/jobs", data="{}")) == "UnsupportedMediaType"
+    assert client.post(f"{API}/jobs", data="{", content_type="application/json").status_code == 400
+    assert client.post(f"{API}/jobs", json=[1]).status_code == 400
+    wrong = client.put(f"{API}/state")
+    assert wrong.status_code == 405 and error(wrong) == "MethodNotAllowed" and "GET" in wrong.headers["Allow"]
+
+
+def test_numbers_that_json_has_not(client: FlaskClient, run: Run, image: str) -> None:
+    id = run("everything", images=[image])["results"][0]["id"]
+    told = json.loads(client.get(f"{API}/results/{id}").text, parse_constant=pytest.fail)
+    assert [panel["kind"] for panel in told["panels"]] == ["Heatmap", "Curve", "Table", "Note"]
+    values = json.loads(client.get(f"{API}/results/{id}/panels/0.json").text, parse_constant=pytest.fail)
+    assert values["values"] == [[None, 1.0], [None, 2.0]]
+    assert client.get(f"{API}/results/{id}/panels/2.json").status_code == 422
+    for n in range(4):
+        assert opened(client.get(f"{API}/results/{id}/panels/{n}.png").data).width > 1
+
+
+def test_one_shot(client: FlaskClient) -> None:
+    def look(**form: Any) -> Any:
+        return client.post(f"{API}/look", data={"image": (io.BytesIO(png_of(9)), "a.png"), **form})
+
+    answer = look(visualiser="occlusion", target="top2", settings='{"window": 4, "stride": 4}')
+    assert answer.status_code == 200
+    result = answer.json["results"][0]
+    assert result["facts"]["settings"]["window"] == 4 and result["facts"]["target"] == "top2"
+    assert opened(base64.b64decode(result["png"])).width > 100
+    assert opened(look(visualiser="saliency", **{"as": "png"}).data).width > 100
+    assert len((client.get(f"{API}/images").json or {})["images"]) == 2  # nothing of it stays
+    assert look(visualiser="occlusion", settings="[").status_code == 400
+    assert look(visualiser="occlusion", settings="[]").status_code == 400
+    assert look(visualiser="saliency", **{"as": "gif"}).status_code == 400
+    assert look().status_code == 400
+    assert look(visualiser="breaks").status_code == 500
+    assert client.post(f"{API}/look", data={"visualiser": "saliency"}).status_code == 422
+
+
+def test_reset(client: FlaskClient, run: Run, image: str) -> None:
+    upload(client, (png_of(7), "more.png"))
+    client.delete(f"{API}/images/{image}")
+    id = run("filter-weights")["results"][0]["id"]
+    assert client.post(f"{API}/reset").status_code == 204
+    assert client.get(f"{API}/results/{id}").status_code == 404
+    assert [one["name"] for one in (client.get(f"{API}/images").json or {})["images"]] == [
+        "first <b>.png",
+        "picture",
+    ]
+
+
+def test_no_get_changes_anything(client: FlaskClient) -> None:
+    before = client.get(f"{API}/state").json
+    for path in ("jobs", "images", "reset", "look", "layers", "visualisers", "openapi.json"):
+        client.get(f"{API}/{path}")
+    assert client.get(f"{API}/state").json == before
+    assert client.get(f"{API}/reset").status_code == 405 and client.get(f"{API}/look").status_code == 405
+
+
+def test_the_document_and_the_routes_say_the_same(client: FlaskClient) -> None:
+    described = {
+        (path, method.upper()) for path, item in document()["paths"].items() for method in item
+    }  # fmt: skip
+    served = set()
+    for rule in client.application.url_map.iter_rules():
+        if rule.rule.startswith(API):
+            path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule.removeprefix(API))
+            served |= {(path, method) for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
+    assert described == served
+    told = client.get(f"{API}/openapi.json").json or {}
+    assert told["openapi"] == "3.1.0" and "Request" in told["components"]["schemas"]
+    references = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(told))
+    assert references and set(references) <= set(told["components"]["schemas"])
+    for path, item in told["paths"].items():
+        for operation in item.values():
+            named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
+            assert named == set(re.findall(r"{(\w+)}", path)), path
