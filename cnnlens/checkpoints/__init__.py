@@ -43,6 +43,7 @@ def open_checkpoint(
     else:
         raise CannotOpen(
             f"{path} is {kind.title}, not a checkpoint that cnnlens opens (PyTorch weights, .keras, .h5)"
+            + (f": {kind.hint}" if kind.hint else "")
         )
     return Opened(opened.native, opened.name, opened.preprocess, facts | dict(opened.facts))
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..errors import CannotOpen, Refused
-from .notes import Global, Made, Pairs, Pickle, everything, mapping
-from .storages import described, dtype_of
+from .notes import Global, Kept, Made, Pairs, Pickle, everything, mapping
+from .storages import described, dtype_of, storage_of
 
 #: The names that PyTorch's weights-only reader resolves; `Storage`, `Tensor` and dtypes besides.
 _DATA = frozenset(
@@ -56,6 +56,8 @@ def oddities(pickle: Pickle, allowed: Iterable[str] = ()) -> Iterable[str]:
         told = None
         if isinstance(one, Made) and str(one.function) not in foreign:
             told = _odd_call(one)
+        elif isinstance(one, Kept) and storage_of(one) is None:
+            told = "a class with its source code"
         if told is None and isinstance(one, (Made, Pairs)):
             told = next((k for k in map(_odd_key, (pair[0] for pair in one.pairs)) if k), None)
         if told is not None:
@@ -63,7 +65,7 @@ def oddities(pickle: Pickle, allowed: Iterable[str] = ()) -> Iterable[str]:
 
 
 def _odd_call(made: Made) -> str | None:
-    function, args = made.function, made.args
+    function = made.function
     if not isinstance(function, Global):
         return "a call of something that was itself made"
     tensor = described(made)
@@ -73,13 +75,15 @@ def _odd_call(made: Made) -> str | None:
         ("Tensor", "Parameter")
     ):
         kind = function.name.removeprefix("_rebuild_").replace("_", " ")
+        if kind in ("tensor", "tensor v2", "tensor v3", "parameter"):
+            return "a tensor whose storage, shape or strides are not as PyTorch writes them"
         return f"a tensor that is not a plain dense one of numbers ({kind})"
     rule = _CALLS.get(str(function))
-    return None if rule is not None and rule(made) else _unexpected(made, args)
+    return None if rule is not None and rule(made) else _unexpected(made)
 
 
-def _unexpected(made: Made, args: tuple[Any, ...] = ()) -> str:
-    return f"an unexpected use of {made.function} with {len(args or made.args)} arguments"
+def _unexpected(made: Made) -> str:
+    return f"a use of {made.function} that no weights have"
 
 
 def _odd_key(key: Any) -> str | None:

@@ -15,19 +15,20 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _TORCH_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")  # torch's magic number, as the first pickle holds it
 _PICKLED = 24  # bytes within which the magic number of the legacy format stands
 
-#: What people mistake for a checkpoint, by its first bytes.
-_OTHERS: tuple[tuple[bytes, str], ...] = (
-    (b"\x1f\x8b", "a gzip archive: unpack it and open what is in it"),
-    (b"BZh", "a bzip2 archive: unpack it and open what is in it"),
-    (b"\xfd7zXZ\x00", "an xz archive: unpack it and open what is in it"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-zip archive: unpack it and open what is in it"),
-    (b"Rar!", "a RAR archive: unpack it and open what is in it"),
-    (b"\x28\xb5\x2f\xfd", "a zstandard archive: unpack it and open what is in it"),
-    (b"\x93NUMPY", "a NumPy array"),
-    (b"GGUF", "a GGUF file of a language model"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file it points to: run git lfs pull"),
-    (b"\x89PNG", "a picture"),
-    (b"\xff\xd8\xff", "a picture"),
+_UNPACK = "unpack it and open what is in it"
+#: What people mistake for a checkpoint, by its first bytes: what it is, and what to do.
+_OTHERS: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x1f\x8b", "a gzip archive", _UNPACK),
+    (b"BZh", "a bzip2 archive", _UNPACK),
+    (b"\xfd7zXZ\x00", "an xz archive", _UNPACK),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-zip archive", _UNPACK),
+    (b"Rar!", "a RAR archive", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a zstandard archive", _UNPACK),
+    (b"\x93NUMPY", "a NumPy array", ""),
+    (b"GGUF", "a GGUF file of a language model", ""),
+    (b"version https://git-lfs", "a Git LFS pointer", "git lfs pull brings the file that it points to"),
+    (b"\x89PNG", "a picture", ""),
+    (b"\xff\xd8\xff", "a picture", ""),
 )
 
 
@@ -38,6 +39,7 @@ class Format:
     title: str
     framework: Literal["torch", "keras", "none"]
     variant: str = ""
+    hint: str = ""  # what to do with a file that is no checkpoint
 
 
 def recognise(path: Path) -> Format:
@@ -51,7 +53,7 @@ def recognise(path: Path) -> Format:
         return Format("PyTorch file (legacy)", "torch", "legacy")
     if _is_safetensors(head):
         return Format("safetensors file", "torch", "safetensors")
-    return Format(_other(head), "none")
+    return _other(head)
 
 
 def _head(path: Path) -> bytes:
@@ -71,23 +73,24 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _other(head: bytes) -> str:
-    for magic, title in _OTHERS:
+def _other(head: bytes) -> Format:
+    for magic, title, hint in _OTHERS:
         if head.startswith(magic):
-            return title
+            return Format(title, "none", hint=hint)
     if head[257:262] == b"ustar" or head.startswith(
         (b"pickle\0", b"storages\0", b"tensors\0", b"sys_info\0")
     ):
-        return (
-            "a tar archive: PyTorch before 0.1.10 wrote such files; load it there and save its state_dict()"
+        old = (
+            "PyTorch before 0.1.10 wrote such files: load it there and save its state_dict() with a newer one"
         )
+        return Format("a tar archive", "none", hint=old)
     if head[4:8] == b"TFL3":
-        return "a TensorFlow Lite model"
+        return Format("a TensorFlow Lite model", "none")
     if head[:1] == b"\x80" or head.startswith((b"(dp", b"(lp", b"ccopy_reg\n", b"c__builtin__\n")):
-        return "a plain pickle"
+        return Format("a plain pickle", "none")
     if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
-        return "a web page: the download gave a page in place of the file"
-    return "a text file" if _is_text(head) else "a file of unknown format"
+        return Format("a web page", "none", hint="the download gave a page in place of the file")
+    return Format("a text file" if _is_text(head) else "a file of unknown format", "none")
 
 
 def of_archive(archive: Archive) -> Format:

@@ -20,7 +20,7 @@ from .formats import Format, recognise
 from .found import find_weights, wrapped_prefixes
 from .inspection import Inspection, TensorFact, class_count
 from .keras_config import code_named, layer_count
-from .keras_content import KerasContent, read_keras_h5, read_keras_zip
+from .keras_content import KerasContent, read_keras_h5, read_keras_zip, too_wide
 from .limits import MOST_TEXT
 from .safetensors_header import read_header
 from .torch_content import read_torch_legacy, read_torch_zip
@@ -36,7 +36,8 @@ def inspect(path: str | Path) -> Inspection:
     path = Path(path)
     kind = recognise(path)
     if kind.framework == "none":
-        raise CannotOpen(f"{path} is {kind.title}, not a checkpoint that cnnlens reads")
+        hint = f": {kind.hint}" if kind.hint else ""
+        raise CannotOpen(f"{path} is {kind.title}, not a checkpoint that cnnlens reads{hint}")
     begun = Inspection(path.name, path.stat().st_size, sha256(path), kind.title, kind.framework)
     told = _READERS[kind.framework, kind.variant](path, kind, begun)
     told = replace(told, problems=tuple(dict.fromkeys(told.problems)))
@@ -61,7 +62,7 @@ def _matched(told: Inspection) -> tuple[str, int | None]:
 
 def _torch(path: Path, kind: Format, begun: Inspection) -> Inspection:
     content = read_torch_legacy(path) if kind.variant == "legacy" else read_torch_zip(path)
-    found = find_weights(content.pickle.value)
+    found = find_weights(content.value)
     return replace(
         begun,
         versions=dict(content.versions),
@@ -115,6 +116,7 @@ def _keras(path: Path, kind: Format, begun: Inspection) -> Inspection:
         architecture=_keras_architecture(content),
         classes=class_count(tuple(ours), "keras", content.config),
         would_run=tuple(shown(name) for name in code_named(content.config)),
+        problems=tuple(too_wide(content)),
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from ..errors import CannotOpen, Refused
 from .archives import read_archive
 from .hdf5_tree import Dataset, read_tree
-from .keras_config import code_named, parse_config
+from .keras_config import code_named, objects, parse_config
 from .limits import GRACE, MOST_TEXT
 
 _WEIGHTS = "model.weights.h5"
@@ -58,6 +59,24 @@ def read_keras_h5(path: Path) -> KerasContent:
     versions = {k: str(tree.attributes[k])[:40] for k in ("keras_version", "backend") if k in tree.attributes}
     rest = {k: str(v)[:200] for k, v in tree.attributes.items() if k not in (*versions, "model_config")}
     return KerasContent(config, tuple(tree.datasets), versions, rest)
+
+
+def too_wide(content: KerasContent) -> Iterator[str]:
+    """Layers wider than the file has numbers for: Keras makes room before it reads them."""
+    there = sum(math.prod(one.shape) for one in content.datasets)
+    for one in objects(content.config) if there else ():
+        inner = one.get("config")
+        for key in ("units", "filters", "input_dim", "output_dim"):
+            wide = inner.get(key) if isinstance(inner, dict) else None
+            if type(wide) is int and wide > there:
+                yield f"a layer of {wide:,} {key} in a file of {there:,} numbers"
+
+
+def check_widths(content: KerasContent, name: str) -> None:
+    """Refuse a configuration that asks for more memory than its weights can fill."""
+    told = next(too_wide(content), None)
+    if told is not None:
+        raise Refused(f"{name} declares {told}")
 
 
 def check_config(config: Any, name: str) -> None:

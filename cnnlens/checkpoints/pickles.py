@@ -15,7 +15,7 @@ from typing import IO, Any
 from ..errors import CannotOpen, Refused
 from .notes import Global, Kept, Made, Pairs, Pickle
 
-_MOST_OPCODES = 1_000_000
+_MOST_OPCODES = 500_000
 
 
 def read_pickle(file: IO[bytes], what: str) -> Pickle:

@@ -9,7 +9,7 @@ from pathlib import Path
 from .dense import check_pickled
 from .floors import check_floor
 from .formats import Format
-from .keras_content import check_config, read_keras_h5, read_keras_zip
+from .keras_content import check_config, check_widths, read_keras_h5, read_keras_zip
 from .safetensors_header import read_header
 from .torch_content import read_torch_legacy, read_torch_zip
 
@@ -40,12 +40,14 @@ def _safetensors(path: Path, _: bool) -> None:
 
 def _keras_zip(path: Path, code_is_known: bool) -> None:
     content = read_keras_zip(path)
+    check_widths(content, path.name)
     if not code_is_known:
         check_config(content.config, path.name)
 
 
 def _keras_h5(path: Path, code_is_known: bool) -> None:
     content = read_keras_h5(path)
+    check_widths(content, path.name)
     if not code_is_known and content.config is not None:
         check_config(content.config, path.name)
 

@@ -71,9 +71,9 @@ class Described:
             return None
         reach = self.offset + 1 + sum((n - 1) * step for n, step in zip(self.shape, self.stride, strict=True))
         if reach * ITEM_SIZES[self.dtype] > self.storage.bytes:
-            return f"a tensor of shape {self.shape} reaches beyond its storage of {self.storage.bytes} bytes"
+            return f"a tensor of shape {self.shape} beyond its storage of {self.storage.bytes} bytes"
         if self.bytes > self.storage.bytes + (1 << 20):  # strides of 0: small in the file, large once copied
-            return f"a tensor of shape {self.shape} is blown up from {self.storage.bytes} bytes"
+            return f"a tensor of shape {self.shape} blown up from {self.storage.bytes} bytes"
         return None
 
 

@@ -19,9 +19,10 @@ from .storages import ITEM_SIZES, Storage, storage_of, view_of
 
 @dataclass(frozen=True)
 class TorchContent:
-    """A PyTorch file, described: the pickle, its versions, and further programs that stand in it."""
+    """A PyTorch file, described: what its pickles hold, its own value, versions, and programs in it."""
 
-    pickle: Pickle
+    pickle: Pickle  # all of them: code strikes from any
+    value: Any
     versions: Mapping[str, str]
     programs: tuple[str, ...] = ()
 
@@ -44,7 +45,9 @@ def read_torch_zip(path: Path) -> TorchContent:
                 f"{path.name} claims {storage.bytes} bytes of its storage {storage.key!r}, not {entry.size}"
             )
     programs = tuple(n.partition("/")[2] for n in archive.entries if n.startswith(f"{top}/code/"))
-    return TorchContent(pickle, _versions(archive, top), tuple(p for p in programs if p.endswith(".py")))
+    return TorchContent(
+        pickle, pickle.value, _versions(archive, top), tuple(p for p in programs if p.endswith(".py"))
+    )
 
 
 def _versions(archive: Archive, top: str) -> dict[str, str]:
@@ -61,7 +64,8 @@ def read_torch_legacy(path: Path) -> TorchContent:
     total = path.stat().st_size
     with path.open("rb") as file:
         head = io.BytesIO(file.read(MOST_TEXT))
-        _, protocol, system, pickle, keys = (read_pickle(head, f"{path.name}") for _ in range(5))
+        five = [read_pickle(head, path.name) for _ in range(5)]
+        _, protocol, system, pickle, keys = five
         storages = _storages(path, pickle)
         declared = sum(storage.bytes for storage in {s.key: s for s in storages}.values())
         check_declared(path.name, declared, total, " in its tensors")
@@ -70,7 +74,8 @@ def read_torch_legacy(path: Path) -> TorchContent:
     pairs = dict(p for p in getattr(system.value, "pairs", []) if isinstance(p[0], str))
     if "little_endian" in pairs:
         versions["byteorder"] = "little" if pairs["little_endian"] is True else "big"
-    return TorchContent(pickle, versions)
+    names = tuple(dict.fromkeys(name for one in five for name in one.names))
+    return TorchContent(Pickle([one.value for one in five], names, pickle.kept), pickle.value, versions)
 
 
 def _storages(path: Path, pickle: Pickle) -> list[Storage]:
@@ -78,6 +83,8 @@ def _storages(path: Path, pickle: Pickle) -> list[Storage]:
     found: dict[str, Storage] = {}
     for kept in pickle.kept:
         storage = storage_of(kept)
+        if storage is None and isinstance(kept.place, tuple) and kept.place[:1] == ("module",):
+            continue  # a class with its source: named as code where the pickle is checked
         if storage is None:
             raise Refused(f"{path.name} keeps something beside its pickle that is no storage of numbers")
         before = found.setdefault(storage.key, storage)
