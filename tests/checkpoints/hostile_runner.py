@@ -30,7 +30,8 @@ seen: list[str] = []
 FORBIDDEN = (
     "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn", "subprocess.", "socket.", "exec",
     "compile", "import", "marshal.", "pickle.", "ctypes.", "code.", "urllib.", "shutil.", "os.remove",
-    "os.rename", "os.mkdir", "os.chmod", "os.link", "os.symlink", "os.putenv", "tempfile.", "sys.settrace", "webbrowser.",
+    "os.rename", "os.mkdir", "os.chmod", "os.link", "os.symlink", "os.putenv", "tempfile.",
+    "sys.settrace", "webbrowser.",
 )  # fmt: skip
 
 

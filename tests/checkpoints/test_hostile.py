@@ -16,6 +16,8 @@ import pytest
 from conftest import need
 from hostile import CORPUS
 
+import cnnlens
+
 HERE = Path(__file__).parent
 SECONDS = 10
 MEGABYTES = 512
@@ -38,7 +40,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def python(script: str, *words: str) -> subprocess.CompletedProcess[str]:
     """A script of this folder in a process of its own, with the engine that starts fastest."""
-    environment = {**os.environ, "KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
+    here = str(Path(cnnlens.__file__).parents[1])  # the cnnlens under test, whichever else is installed
+    path = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     command = [sys.executable, str(HERE / script), *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
 
@@ -107,12 +111,13 @@ def test_inspect_says_what_loading_would_run(inspected: dict[str, dict[str, Any]
     assert WOULD_RUN[name] in inspected[name]["facts"]["would_run"]
 
 
-@pytest.mark.parametrize(
-    "name", ["csr_of_more_than_it_has", "coo_with_indices_outside", "tensor_blown_up", "quantised"]
-)
-def test_inspect_says_what_is_odd(inspected: dict[str, dict[str, Any]], name: str) -> None:
+HARMLESS = {"dicts_in_dicts", "memo_far_away"}  # to a reader that runs nothing
+
+
+@pytest.mark.parametrize("name", sorted(set(CORPUS) - HARMLESS))
+def test_inspect_finds_something_to_say(inspected: dict[str, dict[str, Any]], name: str) -> None:
     told = inspected[name]
-    assert told["error"] == "Refused" or told["facts"]["problems"]
+    assert told["error"] or told["facts"]["would_run"] or told["facts"]["problems"]
 
 
 def test_the_watch_sees_what_it_is_there_for(tmp_path: Path) -> None:
