@@ -145,7 +145,7 @@ def _check_end(path: Path, file: IO[bytes], total: int) -> None:
 def _entry(path: Path, file: IO[bytes], info: zipfile.ZipInfo) -> Entry:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
         raise CannotOpen(
-            f"{path.name}: {info.filename} in it is encrypted or packed in a way that is not read"
+            f"{path.name}: {info.filename!r} in it is encrypted or packed in a way that is not read"
         )
     file.seek(info.header_offset)
     local = _LOCAL.unpack(file.read(_LOCAL.size))

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import CannotOpen, Refused
 from .notes import Global, Kept, Made, Pairs, Pickle, everything, mapping
 from .storages import described, dtype_of, storage_of
+from .words import shown
 
 #: The names that PyTorch's weights-only reader resolves; `Storage`, `Tensor` and dtypes besides.
 _DATA = frozenset(
@@ -54,7 +55,7 @@ def oddities(pickle: Pickle, allowed: Iterable[str] = ()) -> Iterable[str]:
     foreign = {*foreign_names(pickle), *allowed, *HARMLESS}
     for one in everything(pickle.value):
         told = None
-        if isinstance(one, Made) and str(one.function) not in foreign:
+        if isinstance(one, Made) and not (isinstance(one.function, Global) and str(one.function) in foreign):
             told = _odd_call(one)
         elif isinstance(one, Kept) and storage_of(one) is None:
             told = "a class with its source code"
@@ -109,8 +110,8 @@ def _is_ordered(made: Made) -> bool:
 
 
 def _is_bytes(made: Made) -> bool:
-    text = isinstance(made.args[0], str) and len(made.args) == 2
-    return text and made.args[1] in _ENCODINGS
+    texts = len(made.args) == 2 and all(isinstance(arg, str) for arg in made.args)
+    return texts and made.args[1] in _ENCODINGS
 
 
 def _members(made: Made) -> list[Any]:
@@ -128,7 +129,7 @@ _CALLS: dict[str, Any] = {
     "torch.Size": lambda made: len(made.args) == 1 and isinstance(made.args[0], (tuple, list)),
     "torch.device": lambda made: all(isinstance(arg, (str, int)) for arg in made.args),
     "torch.serialization._get_layout": lambda made: made.args == ("torch.strided",),
-    "_codecs.encode": lambda made: bool(made.args) and _is_bytes(made),
+    "_codecs.encode": _is_bytes,
     "builtins.complex": _is_numbers,
     "builtins.set": lambda made: all(
         isinstance(arg, list) and not any(map(_odd_key, arg)) for arg in made.args
@@ -143,7 +144,9 @@ def check_pickled(pickle: Pickle, name: str, allowed: Iterable[str] = ()) -> Non
     """Refuse a pickle that names code, or that makes more than dense tensors and plain values."""
     foreign = foreign_names(pickle, allowed)
     if foreign:
-        told = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
+        told = ", ".join(shown(name, 80) for name in foreign[:5]) + (
+            f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
+        )
         raise Refused(
             f"{name} holds more than weights, and opening it would run code that came with it "
             f"({told}). If you trust who made it, say --trust; better, save its state_dict() alone"

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from ..errors import CannotOpen, MissingPackage, Refused
 from .limits import GRACE, MEBI, TIMES, check_declared, size
+from .words import shown
 
 _MOST_OBJECTS = 100_000
 _MOST_DEPTH = 64
@@ -58,7 +59,7 @@ def read_tree(source: Path | IO[bytes], name: str, stored: int) -> Tree:
         OverflowError,
         zlib.error,
     ) as error:
-        reason = str(error).partition("\n")[0][:200]
+        reason = shown(str(error).partition("\n")[0])
         raise CannotOpen(f"{name} is an HDF5 file that is damaged or cut off: {reason}") from error
     check_declared(name, sum(one.bytes for one in tree.datasets), stored, " in its datasets")
     return tree

@@ -81,12 +81,12 @@ def _exported(path: Path, kind: Format, begun: Inspection) -> Inspection:
     archive = read_archive(path)
     programs = [n for n in archive.entries if n.endswith((".json", ".pt", ".so", ".cpp", ".py"))]
     versions = {
-        leaf.replace("_", " "): archive.read(name, MOST_TEXT)[:40].decode("utf-8", "replace").strip()
+        leaf.replace("_", " "): shown(archive.read(name, MOST_TEXT)[:40].decode("utf-8", "replace").strip())
         for name in archive.entries
         if (leaf := name.rpartition("/")[2]) in ("archive_version", "archive_format", "version", "byteorder")
     }
     told = tuple(
-        f"the program {n.partition('/')[2] or n}" for n in programs if not n.endswith("_config.json")
+        f"the program {shown(n.partition('/')[2] or n)}" for n in programs if not n.endswith("_config.json")
     )
     return replace(begun, versions=versions, tensors=exported_tensors(archive), would_run=told)
 

@@ -14,8 +14,7 @@ from .archives import read_archive
 from .hdf5_tree import Dataset, read_tree
 from .keras_config import code_named, objects, parse_config
 from .limits import GRACE, MOST_TEXT
-
-_WEIGHTS = "model.weights.h5"
+from .words import shown
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,16 @@ def read_keras_zip(path: Path) -> KerasContent:
     told = parse_config(archive.read("metadata.json", MOST_TEXT), path.name)
     config = parse_config(archive.read("config.json", MOST_TEXT), path.name)
     datasets: tuple[Dataset, ...] = ()
+    if "model.weights.npz" in archive.entries:
+        raise CannotOpen(
+            f"{path.name} keeps its weights as .npz, which is not read: save it again with Keras 3"
+        )
     for name in (n for n in archive.entries if n.endswith((".h5", ".hdf5"))):
         with archive.open(name, GRACE * 4) as file:
-            found = read_tree(file, f"{name} in {path.name}", archive.entries[name].stored).datasets
-        datasets = tuple(found) if name == _WEIGHTS else datasets
+            found = read_tree(
+                file, f"{shown(name, 80)} in {path.name}", archive.entries[name].stored
+            ).datasets
+        datasets += tuple(found)
     versions = {
         k: str(v)[:40] for k, v in (told if isinstance(told, dict) else {}).items() if k == "keras_version"
     }
@@ -83,7 +88,9 @@ def check_config(config: Any, name: str) -> None:
     """Refuse a configuration that names code: Keras would run it, or import what the file names."""
     code = code_named(config)
     if code:
-        told = ", ".join(code[:5]) + (f" and {len(code) - 5} more" if len(code) > 5 else "")
+        told = ", ".join(shown(one, 80) for one in code[:5]) + (
+            f" and {len(code) - 5} more" if len(code) > 5 else ""
+        )
         raise Refused(
             f"{name} names code that is not Keras's own, and opening it would run that code ({told}). "
             "If you trust who made it, say --trust"

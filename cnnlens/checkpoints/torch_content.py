@@ -15,6 +15,7 @@ from .limits import MOST_TEXT, check_declared
 from .notes import Pickle
 from .pickles import read_pickle
 from .storages import ITEM_SIZES, Storage, storage_of, view_of
+from .words import brief, shown
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def _versions(archive: Archive, top: str) -> dict[str, str]:
     for name in ("version", ".data/version", ".format_version", "archive_version", "byteorder"):
         if f"{top}/{name}" in archive.entries:
             text = archive.read(f"{top}/{name}", 1000).decode("utf-8", "replace").strip()
-            found[name.removeprefix(".data/").removeprefix(".").replace("_", " ")] = text[:40]
+            found[name.removeprefix(".data/").removeprefix(".").replace("_", " ")] = shown(text, 40)
     return found
 
 
@@ -66,11 +67,16 @@ def read_torch_legacy(path: Path) -> TorchContent:
         head = io.BytesIO(file.read(MOST_TEXT))
         five = [read_pickle(head, path.name) for _ in range(5)]
         _, protocol, system, pickle, keys = five
+        if type(protocol.value) is not int:  # PyTorch prints it when it is not the one it knows
+            raise CannotOpen(f"{path.name} has no version where a PyTorch file has one")
+        if keys.names:
+            name = shown(str(keys.names[0]), 80)
+            raise Refused(f"{path.name} would run {name} where the names of its storages belong")
         storages = _storages(path, pickle)
         declared = sum(storage.bytes for storage in {s.key: s for s in storages}.values())
         check_declared(path.name, declared, total, " in its tensors")
         _check_raw(path, file, head.tell(), keys.value, storages, total)
-    versions = {"protocol version": str(protocol.value)[:20]}
+    versions = {"protocol version": str(brief(protocol.value))}
     pairs = dict(p for p in getattr(system.value, "pairs", []) if isinstance(p[0], str))
     if "little_endian" in pairs:
         versions["byteorder"] = "little" if pairs["little_endian"] is True else "big"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from .notes import Kept, Made, mapping
+from .notes import Global, Kept, Made, mapping
 
 _LONGEST = 200
 
@@ -19,8 +20,12 @@ def shown(text: str, longest: int = _LONGEST) -> str:
 
 def brief(value: Any, depth: int = 0) -> Any:
     """A value of a pickle or a configuration in few words; numbers, truths and None stay what they are."""
-    if value is None or isinstance(value, (bool, float)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)  # JSON has no word for the others
+    if isinstance(value, Global):
+        return shown(str(value))
     if isinstance(value, int):
         return value if value.bit_length() < 64 else f"an integer of {value.bit_length()} bits"
     if isinstance(value, str):
@@ -39,5 +44,5 @@ def brief(value: Any, depth: int = 0) -> Any:
             else [brief(v, 1) for v in value]
         )
     if isinstance(value, Made):
-        return shown(f"a {value.function}")
-    return "a storage" if isinstance(value, Kept) else shown(str(value))
+        return shown(f"a {value.function}") if isinstance(value.function, Global) else "a call"
+    return "a storage" if isinstance(value, Kept) else f"a {type(value).__name__}"

@@ -23,6 +23,8 @@ from hostile import (
 )
 
 OLD = {"_use_new_zipfile_serialization": False}
+#: Sixty tuples, each of the one before twice: to hash, compare or print the last takes 2^60 steps.
+DOUBLED = b")q\x7f" + b"h\x7fh\x7f\x86q\x7f" * 60
 
 
 @hostile(".pt")
@@ -197,15 +199,38 @@ def parameter_by_newobj(path: Path, canary: Path) -> None:
 
 @hostile(".pt")
 def key_slow_to_hash(path: Path, canary: Path) -> None:
-    """Sixty tuples, each of the one before twice: hashing the last takes 2^60 steps."""
-    key = b")" + b"2\x86" * 60
-    path.write_bytes(torch_zip(b"\x80\x02}" + key + b"K\x01s."))
+    path.write_bytes(torch_zip(b"\x80\x02}" + DOUBLED + b"K\x01s."))
 
 
 @hostile(".pt")
 def member_slow_to_hash(path: Path, canary: Path) -> None:
-    inside = b"c__builtin__\nset\n(](" + b")" + b"2\x86" * 60 + b"etR"
+    inside = b"c__builtin__\nset\n(](" + DOUBLED + b"etR"
     path.write_bytes(torch_zip(in_dict(inside)))
+
+
+@hostile(".pt")
+def function_slow_to_print(path: Path, canary: Path) -> None:
+    """What is called is a tuple of tuples that would print as 2^60 signs."""
+    path.write_bytes(torch_zip(in_dict(DOUBLED + b")R")))
+
+
+@hostile(".pt")
+def encoding_slow_to_hash(path: Path, canary: Path) -> None:
+    inside = b"c_codecs\nencode\n(" + text("x") + DOUBLED + b"tR"
+    path.write_bytes(torch_zip(in_dict(inside)))
+
+
+@hostile(".pt", "CannotOpen")
+def version_slow_to_print(path: Path, canary: Path) -> None:
+    data = saved({"a": 1}, **OLD)
+    version = data.index(b"\x80\x02M\xe9\x03.")
+    path.write_bytes(data[:version] + b"\x80\x02" + DOUBLED + b"." + data[version + 6 :])
+
+
+@hostile(".pt")
+def name_that_steers_the_terminal(path: Path, canary: Path) -> None:
+    name = text("\x1b[2J") + b"X\x03\0\0\0\xed\xa0\x80" + b"\x93"  # a lone surrogate, as pickle lets pass
+    path.write_bytes(torch_zip(b"\x80\x04}" + text("w") + name + b"s."))
 
 
 @hostile(".pt")
