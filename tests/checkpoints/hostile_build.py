@@ -28,4 +28,5 @@ def build(folder: Path) -> None:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
+    sys.modules["tensorflow"] = None  # type: ignore[assignment] # Keras does without, and starts sooner
     build(Path(sys.argv[1]))

@@ -94,6 +94,7 @@ def main() -> None:
     """Warm up on the honest files, then go through the others."""
     what, warm, *files = sys.argv[1:]
     warnings.simplefilter("ignore")
+    sys.modules["tensorflow"] = None  # type: ignore[assignment] # Keras does without, and starts sooner
     for codec in ("ascii", "cp437", "latin-1", "utf-8", "raw_unicode_escape", "unicode_escape"):
         codecs.lookup(codec)  # Python imports its own when they are first asked for
     sys.addaudithook(watch)

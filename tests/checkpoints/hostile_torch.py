@@ -24,7 +24,7 @@ from hostile import (
 
 OLD = {"_use_new_zipfile_serialization": False}
 #: Sixty tuples, each of the one before twice: to hash, compare or print the last takes 2^60 steps.
-DOUBLED = b")q\x7f" + b"h\x7fh\x7f\x86q\x7f" * 60
+DOUBLED = b")q\x7f" + b"h\x7f\x86q\x7f" * 60
 
 
 @hostile(".pt")
