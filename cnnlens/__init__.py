@@ -26,13 +26,15 @@ from .targets import Target
 from .visualiser import Cost, Visualiser, visualiser
 
 if TYPE_CHECKING:
-    from .opening import load, wrap
+    from .opening import Inspection, inspect, load, wrap
     from .viewer import view
 
 __version__ = "0.1.0"
 
 #: Names that bring in a framework or Flask; they live elsewhere until asked for.
-_LATER = {"load": "opening", "wrap": "opening", "view": "viewer"}
+_LATER = {
+    "Inspection": "opening", "inspect": "opening", "load": "opening", "wrap": "opening", "view": "viewer",
+}  # fmt: skip
 
 
 def visualisers() -> tuple[Visualiser[Any, Any], ...]:
@@ -56,7 +58,8 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Array", "Bars", "CnnlensError", "Cost", "Curve", "Field", "Heatmap", "Image", "InputSpec",
-    "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture", "Probe",
-    "Result", "Sheet", "Table", "Target", "Tiles", "Trace", "Visualiser", "doctor", "errors",
-    "hookimpl", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
+    "Inspection", "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
+    "Probe", "Result", "Sheet", "Table", "Target", "Tiles", "Trace", "Visualiser", "doctor", "errors",
+    "hookimpl", "inspect", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers",
+    "wrap",
 ]  # fmt: skip

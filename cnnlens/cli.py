@@ -219,6 +219,22 @@ def doctor(
 
 
 @main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--all", "every", is_flag=True, help="list every tensor, of many too")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+def inspect(file: Path, every: bool, as_json: bool) -> None:
+    """What is in the checkpoint FILE, and what loading it would run; nothing of it is executed."""
+    from .opening import inspect as look_into
+
+    found = look_into(file)
+    if as_json:
+        click.echo(json.dumps(found.facts(), ensure_ascii=False, default=str))
+        return
+    for line in found.lines(every=every):
+        click.echo(line)
+
+
+@main.command()
 @click.argument("model", required=False)
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @model_options

@@ -9,7 +9,7 @@
     │   └── BadInput                      an array or a preprocessing that does not fit
     ├── CannotOpen               exit 1   a file is not there or not what it should be
     │   └── Mismatch                      weights that do not fit their architecture
-    ├── Refused                  exit 3   opening it would run code that came with it
+    ├── Refused                  exit 3   opening it would run code that came with it, or is not safe
     ├── MissingPackage           exit 1   an extra is not installed
     ├── Unmet                    exit 1   this visualiser cannot read this model
     ├── PluginFailed             exit 1   a visualiser raised; the plugin is named
@@ -75,7 +75,7 @@ class Mismatch(CannotOpen):
 
 
 class Refused(CnnlensError):
-    """Opening the file would run code that came with it."""
+    """Opening the file would run code that came with it, or it is built to deceive or to exhaust."""
 
     exit_code = 3
 

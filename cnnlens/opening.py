@@ -1,4 +1,4 @@
-"""load and wrap: the two doors by which a model comes in."""
+"""load and wrap: the two doors by which a model comes in; inspect, the window in the first."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from .backends import adapt
 from .checkpoints import open_checkpoint
+from .checkpoints.inspecting import inspect as inspect
+from .checkpoints.inspection import Inspection as Inspection
 from .labels import check_count, imagenet, read_labels
 from .model import Model
 

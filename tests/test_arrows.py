@@ -113,6 +113,8 @@ AT_IMPORT: dict[str, set[str]] = {
 ON_CALL: dict[str, set[str]] = {
     "cnnlens/cli.py": {"tqdm", "numpy"},
     "cnnlens/checkpoints/keras_source.py": {"h5py"},
+    "cnnlens/checkpoints/hdf5_tree.py": {"h5py"},
+    "cnnlens/checkpoints/keras_file.py": {"keras", "h5py"},
     "cnnlens/checkpoints/torch_file.py": {"torch", "safetensors"},
     "cnnlens/checkpoints/hugging_face.py": {"safetensors"},
     "cnnlens/checkpoints/unwrapping.py": {"torch"},

@@ -25,9 +25,10 @@ HEAVY = (
 #: What `from cnnlens import *` brings. A name added is a promise; one taken away breaks somebody's script.
 PUBLIC = [
     "Array", "Bars", "CnnlensError", "Cost", "Curve", "Field", "Heatmap", "Image", "InputSpec",
-    "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture", "Probe", "Result",
-    "Sheet", "Table", "Target", "Tiles", "Trace", "Visualiser", "doctor", "errors", "hookimpl", "load", "look",
-    "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
+    "Inspection", "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
+    "Probe", "Result", "Sheet", "Table", "Target", "Tiles", "Trace", "Visualiser", "doctor", "errors",
+    "hookimpl", "inspect", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers",
+    "wrap",
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from ..errors import CannotOpen
 from .custom import Custom
 from .formats import recognise
 from .keras_folder import find_keras_folder
+from .safety import check_before_loading
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def open_checkpoint(
             return open_folder(path, arch=arch, arch_args=arch_args, device=device, trust=trust)
     path = folder.weights if folder else path
     kind = recognise(path)
+    check_before_loading(path, kind, trust=trust)
     digest = sha256(path)
     facts = {"checkpoint": path.name, "checkpoint_sha256": digest, "format": kind.title}
     if kind.framework == "keras":
@@ -59,6 +61,7 @@ def open_checkpoint(
     else:
         raise CannotOpen(
             f"{path} is {kind.title}, not a checkpoint that cnnlens opens (PyTorch weights, .keras, .h5)"
+            + (f": {kind.hint}" if kind.hint else "")
         )
     notes = [*(folder.notes if folder else ()), *opened.facts.get("opening_notes", ())]
     told = {**facts, **opened.facts, **({"opening_notes": notes} if notes else {})}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import CannotOpen, MissingPackage, Refused, UsageError
 from .architecture import Built, build, find_named
+from .dense import check_loaded
 from .fitting import fit_weights
 from .formats import Format
 from .harmless import harmless_globals
@@ -54,6 +55,7 @@ def open_torch(
         built = Built(content, type(content).__name__)
         notes = ["a whole pickled module, trusted"]
     else:
+        check_loaded(torch, content, path.name)
         held = unwrap(content, path.name)
         asked = _Asked(arch, arch_args, path.name, digest)
         built, labels, notes = _fitted(torch, held, asked)
