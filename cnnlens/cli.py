@@ -138,10 +138,12 @@ def run(
     from . import registry
     from .images import find_images
     from .look import sheet
-    from .result import SUFFIXES
 
     chosen = registry.installed().get(visualiser)
-    given = {**key_values(settings), **({"layer": layer} if layer else {})}
+    given = key_values(settings)
+    if layer is not None:
+        if given.setdefault("layer", layer) != layer:
+            raise UsageError(f"--layer {layer} and -s layer={given['layer']} differ: give one of them")
     chosen.settings.parse(given)
     pictures = find_images(list(images))
     if chosen.reads_image and not pictures:
@@ -149,10 +151,8 @@ def run(
     if top and targets:
         raise UsageError("--top and --target both say what is explained: give one of them")
     asked = [f"top{rank}" for rank in range(1, top + 1)] if top else list(targets or ("top1",))
-    if out is not None and out.suffix and out.suffix.lower() not in SUFFIXES:
-        raise UsageError(
-            f"cannot write {out.name}: the suffix is one of {' '.join(SUFFIXES)}, or name a folder"
-        )
+    if out is not None:
+        _check_out(out, several=max(1, len(pictures)) * len(asked) > 1)
     opened = open_model(model, opening)
     with _progress(visualiser) as progress:
         results = sheet(
@@ -297,6 +297,28 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def _check_out(out: Path, several: bool) -> None:
+    """Refuse a place that cannot be written to before anything runs."""
+    from .result import SUFFIXES, check_place
+
+    if str(out) in ("", ".", "-"):
+        raise UsageError("name a file or a folder after -o")
+    if out.is_dir():
+        return
+    if out.suffix and out.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"cannot write {out.name}: the suffix is one of {' '.join(SUFFIXES)}, or name a folder"
+        )
+    if not out.suffix and out.exists():
+        raise UsageError(
+            f"{out} is a file without a suffix: name a folder, or a file with {' '.join(SUFFIXES)}"
+        )
+    if out.suffix:
+        check_place(out)
+        if several and out.suffix.lower() != ".html":
+            raise UsageError(f"several results do not fit into {out.name}: name a folder or an .html file")
 
 
 def _hand_out(results: tuple[Result, ...], out: Path | None, theme: str, as_json: bool) -> None:

@@ -9,15 +9,16 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from .errors import CnnlensError, PluginFailed, Unmet
-from .images import Source
+from .errors import CnnlensError, PluginFailed, UnknownName, Unmet, UsageError
+from .images import Image, Source, open_image
 from .model import Model
 from .panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from .probe import Probe, Progress
 from .result import Result, Sheet
-from .targets import Target
+from .targets import Target, read_target
 from .visualiser import Visualiser
 
 AnyVisualiser = Visualiser[Any, Any]
@@ -28,16 +29,18 @@ def look(
     image: Source | Probe | None,
     visualiser: str | AnyVisualiser,
     *,
-    target: str | int | Target = "top1",
+    target: str | int | Target | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Result:
     """Look at a picture through a model with one visualiser.
 
     `image` is a file, bytes, a Pillow image, an array in [0, 1], a Probe (whose memory is then shared), or
-    None for a visualiser that reads no picture. Settings are the visualiser's own, `layer` among them.
+    None for a visualiser that reads no picture. `target` is what is explained, by default the class that comes
+    first, or what the Probe was made for. Settings are the visualiser's own, `layer` among them.
     Raises UsageError, Unmet, CannotOpen or PluginFailed; the model is left as it was in every case.
     """
+    _must_be_model(model)
     chosen = _known(visualiser)
     reason = chosen.why_not(model)
     if reason:
@@ -55,7 +58,7 @@ def look(
 
 def sheet(
     model: Model,
-    images: Sequence[Source],
+    images: Source | Sequence[Source],
     visualisers: Sequence[str | AnyVisualiser],
     *,
     targets: Sequence[str | int | Target] = ("top1",),
@@ -65,8 +68,11 @@ def sheet(
     """Several pictures, visualisers and targets at once; passes are shared where they can be.
 
     `settings` holds the settings of each visualiser by its name. A visualiser that does not hang on the
-    target runs once a picture, one that reads no picture once.
+    target runs once a picture, one that reads no picture once. Every picture is opened, every target and
+    setting read before anything runs.
     """
+    _must_be_model(model)
+    images = [images] if _is_one_picture(images) else list(images)
     chosen = [_known(v) for v in visualisers]
     own = {name: dict(values) for name, values in (settings or {}).items()}
     for v in chosen:  # refuse before anything runs
@@ -74,6 +80,14 @@ def sheet(
         if reason:
             raise Unmet(reason)
         v.settings.resolve(own.get(v.name, {}), model)
+    for name in own:
+        if name not in {v.name for v in chosen}:
+            raise UnknownName("visualiser", name, (v.name for v in chosen), " among those asked for")
+    for target in targets:
+        read_target(target, model)
+    if len(images) > 1:  # a damaged one, the last of a folder, would cost all that was done before
+        for image in images:
+            open_image(image)
     results = [look(model, None, v, **own.get(v.name, {})) for v in chosen if not v.reads_image]
     reading = [v for v in chosen if v.reads_image]
     for image in images if reading else ():
@@ -86,17 +100,34 @@ def sheet(
     return Sheet(tuple(results))
 
 
+def _must_be_model(model: object) -> None:
+    if not isinstance(model, Model):
+        kind = f"{type(model).__module__}.{type(model).__qualname__}"
+        raise UsageError(f"a Model of cnnlens is wanted, got {kind}: hand it to cnnlens.wrap first")
+
+
+def _is_one_picture(images: Any) -> bool:
+    """Whether this is a picture and not several: a path, bytes, an Image, anything with a shape or a size."""
+    return (
+        isinstance(images, (str, Path, bytes, Image)) or hasattr(images, "shape") or hasattr(images, "size")
+    )
+
+
 def _known(asked: str | AnyVisualiser) -> AnyVisualiser:
     from .registry import installed  # it reads the metadata of what is installed: only where names are asked
 
-    return installed().get(asked) if isinstance(asked, str) else asked
+    if isinstance(asked, str):
+        return installed().get(asked)
+    if not isinstance(asked, Visualiser):
+        raise UsageError(f"a visualiser is a name or a function under @visualiser(title=…), got {asked!r}")
+    return asked
 
 
 def _probe(
     model: Model,
     image: Source | Probe | None,
     chosen: AnyVisualiser,
-    target: str | int | Target,
+    target: str | int | Target | None,
     progress: Progress | None,
 ) -> Probe | None:
     if not chosen.reads_image:
@@ -106,10 +137,10 @@ def _probe(
     if isinstance(image, Probe):
         if image.model is not model:
             raise Unmet("this probe holds its picture to another model")
-        if progress:
-            image = image.towards(progress=progress)
+        if progress or target is not None:
+            image = image.towards(target, progress or image.progress)
         return image
-    return Probe(model, image, target, progress)
+    return Probe(model, image, "top1" if target is None else target, progress)
 
 
 def _called(chosen: AnyVisualiser, subject: Probe | Model, settings: Mapping[str, Any]) -> tuple[Panel, ...]:

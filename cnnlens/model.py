@@ -52,11 +52,11 @@ class Pass:
 class Model(ABC):
     """A trained network as cnnlens sees it: layers, weights, one pass; whatever the framework.
 
-    `cannot` maps what this model cannot do ("activations", "gradients", "weights", "replace") to the reason.
+    `cannot` maps what this model cannot do (of `abilities`) to the reason.
     `activation` is what turns scores into probabilities: "softmax", "sigmoid" or None.
     """
 
-    abilities = ("activations", "gradients", "weights", "replace")
+    abilities = ("activations", "gradients", "weights", "replace", "classes")
     batch = 10  #: pictures per pass of batched work; more is slower on a CPU and costs memory
 
     def __init__(
@@ -191,6 +191,8 @@ class Model(ABC):
         `fill` is what hides: a number, one per channel, or a whole picture, in [0, 1]. `tick(done)` is
         called after each batch. Cost: one forward pass a box.
         """
+        if not boxes:
+            raise BadInput("no box to hide")
         done, scores = 0, []
         for some in batches(boxes, self.batch):
             scores.append(self.trace(hidden(image, some, fill)).scores)
@@ -201,13 +203,14 @@ class Model(ABC):
 
     def probabilities(self, scores: Array) -> Array:
         """Scores (n, classes) → what the model's own last activation makes of them."""
-        scores = np.asarray(scores, np.float64)
-        if self.activation == "sigmoid":
-            return np.asarray(1 / (1 + np.exp(-scores)), np.float32)
-        if self.activation == "softmax":
-            powers = np.exp(scores - scores.max(-1, keepdims=True))
-            return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
-        return np.asarray(scores, np.float32)
+        values = np.asarray(scores, np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):  # a NaN stays one, and is told where it is shown
+            if self.activation == "sigmoid":
+                values = 1 / (1 + np.exp(-values))
+            elif self.activation == "softmax":
+                powers = np.exp(values - values.max(-1, keepdims=True))
+                values = powers / powers.sum(-1, keepdims=True)
+            return np.asarray(values, np.float32)
 
     @functools.cached_property
     def outputs(self) -> tuple[int, ...]:

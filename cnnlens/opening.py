@@ -63,6 +63,9 @@ def wrap(
     model = adapt(native, preprocess=preprocess, classes=names, name=name, facts=facts)
     count = model.outputs[-1]
     check_count(names, count, model.name)
+    if len(model.outputs) > 1:
+        shape = "×".join(map(str, model.outputs))
+        model.cannot["classes"] = f"its output is {shape} numbers a picture, not one score for each class"
     source = "given"
     if names is None:
         source = "none"

@@ -66,7 +66,7 @@ class Tiles:
         count = len(self.values)
         if self.values.ndim == 4 and self.values.shape[-1] != 3:
             raise BadInput(f"coloured tiles have 3 channels, got {self.values.shape}")
-        object.__setattr__(self, "names", tuple(map(str, self.names)))
+        object.__setattr__(self, "names", tuple(" ".join(str(n).split()) for n in self.names))
         if len(self.names) != count:
             raise BadInput(f"{count} tiles and {len(self.names)} names")
         if self.limits is not None:
@@ -102,7 +102,7 @@ class Bars:
 
     def __post_init__(self) -> None:
         _freeze(self, "values", (1,), "(n,)")
-        object.__setattr__(self, "names", tuple(map(str, self.names)))
+        object.__setattr__(self, "names", tuple(" ".join(str(n).split()) for n in self.names))
         if len(self.names) != len(self.values):
             raise BadInput(f"{len(self.values)} bars and {len(self.names)} names")
 

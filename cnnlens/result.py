@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -160,7 +161,10 @@ class Sheet:
                 f"{len(self)} results do not fit into {place.name}: "
                 "name a folder or an .html file, or ask for one"
             )
-        place.mkdir(parents=True, exist_ok=True)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot make a folder {place}: {error.strerror}") from error
         names = _names(self.results)
         return [r.save(place / f"{n}{suffix}", **options) for r, n in zip(self.results, names, strict=True)]
 
@@ -183,13 +187,29 @@ def describe(panel: Panel) -> dict[str, Any]:
     return facts
 
 
-def write_whole(path: Path, write: Callable[[Any], object]) -> None:
-    """Write a file by way of a temporary one beside it, so that it is whole or not there."""
+def check_place(path: Path) -> None:
+    """UsageError where a file cannot be written there, as far as that can be known before."""
+    if len(os.fsencode(path.name)) > 255:
+        raise UsageError(f"the name {path.name[:40]}… is longer than a file name may be")
     if not path.parent.is_dir():
         raise UsageError(f"no folder {path.parent} to write {path.name} into")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is not a file that could be written anew")
+
+
+def write_whole(path: Path, write: Callable[[Any], object]) -> None:
+    """Write a file by way of a temporary one beside it, so that it is whole or not there.
+
+    A link is followed. UsageError says why a place cannot be written to.
+    """
+    path = path.resolve()
+    check_place(path)
     import tempfile
 
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    except OSError as error:
+        raise UsageError(f"cannot write into {path.parent}: {error.strerror}") from error
     try:
         with os.fdopen(handle, "wb") as out:
             write(out)
@@ -197,6 +217,9 @@ def write_whole(path: Path, write: Callable[[Any], object]) -> None:
         os.umask(umask)
         os.chmod(name, 0o666 & ~umask)
         os.replace(name, path)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -213,7 +236,7 @@ def _names(results: Sequence[Result]) -> list[str]:
             facts["visualiser"],
             facts.get("target_name"),
         ]
-        name = "-".join(_plain(str(part)) for part in parts if part)
+        name = "-".join(_plain(str(part))[:80] for part in parts if part)
         seen[name] = seen.get(name, 0) + 1
         names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
     return names
@@ -232,8 +255,19 @@ def _finite(values: Array) -> Any:
     return listed.tolist()
 
 
+def _told(value: Any) -> Any:
+    """As JSON can say it: a NaN or an infinity among the facts is null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _told(one) for key, one in value.items()}
+    return [_told(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
 def _json(values: Mapping[str, Any]) -> bytes:
-    return json.dumps(values, ensure_ascii=False, default=str).encode()
+    return json.dumps(_told(values), ensure_ascii=False, default=str, allow_nan=False).encode(
+        "utf-8", "replace"
+    )
 
 
 def _page(title: str, body: str) -> str:

@@ -47,7 +47,7 @@ class LayerOf:
             return self._by_place(asked, choices, model).name
         layer = model.layer(asked)
         if layer not in choices:
-            has = f"its output is {layer.shape or 'not one array'}, it is a {layer.kind}"
+            has = f"its output is {layer.shape or 'not one array'}, its kind is {layer.kind}"
             near = ", ".join(choice.name for choice in choices[-3:]) or "no layer of this model"
             raise Unmet(f"layer {asked!r} has no {self.which}: {has}; try {near}")
         return layer.name

@@ -118,6 +118,8 @@ def read_target(asked: str | int | Target, model: Model) -> Target:
     if isinstance(asked, Target):
         return asked
     text = str(asked).strip()
+    if isinstance(asked, bool):
+        raise BadInput(f"a target is a class, a number or text, not {asked}")
     if isinstance(asked, int):
         return Target((_by_index(asked, model),), text)
     whole = _class_term(text, model)
@@ -157,7 +159,7 @@ def _class_term(text: str, model: Model) -> Term | None:
         if model.classes and int(rank[1]) > len(model.classes):
             raise BadInput(f"{text} of {len(model.classes)} classes")
         return Term(rank=int(rank[1]))
-    if text.isdecimal():
+    if text.isdecimal() and len(text) < 10:
         return _by_index(int(text), model)
     return _by_part(low, names)
 

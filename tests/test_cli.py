@@ -26,6 +26,7 @@ class Shell:
         torch.save(tiny_torch().state_dict(), folder / "w.pt")
         (folder / "p.json").write_text('{"size": 8, "mean": 0.5, "std": 0.25}')
         (folder / "l.txt").write_text("circle\nsquare\ntriangle\n")
+        (folder / "Makefile").write_text("all:\n")
         (folder / "few.txt").write_text("circle\nsquare\n")
         (folder / "pictures").mkdir()
         for name in ("a", "b"):
@@ -161,6 +162,10 @@ BAD = {
     "a setting without value": (2, ["run", "occlusion", "M", "{p}", "-s", "window"], "is not KEY=VALUE"),
     "a suffix nobody knows": (2, ["run", "saliency", "M", "{p}", "-o", "{f}/out.bmp"], "the suffix is one of"),
     "a folder that is not there": (2, ["run", "saliency", "M", "{p}", "-o", "{f}/no/out.png"], "no folder"),
+    "a folder as a file": (2, ["run", "saliency", "M", "{p}", "-o", "-"], "name a file or a folder"),
+    "a file as a folder": (2, ["run", "saliency", "M", "{p}", "-o", "{f}/Makefile"], "is a file without a suffix"),
+    "two layers": (2, ["run", "grad-cam", "M", "{p}", "-l", "relu", "-s", "layer=conv"], "give one of them"),
+    "a bad target for what reads none": (2, ["run", "filter-weights", "M", "-t", "sqare"], "did you mean 'square'"),
     "two pictures into one file": (2, ["run", "saliency", "M", "{p}", "{p}", "-o", "{f}/out.png"], "do not fit"),
     "an unknown preset": (2, ["layers", "{f}/w.pt", "--arch", "cnnlens.testing:tiny_torch", "--preprocess", "imagnet"],
                           "did you mean 'imagenet'"),

@@ -200,17 +200,21 @@ def _find_head(found: Survey, watcher: _Watcher) -> None:
 
 
 def pick_output(output: Any) -> Tensor | None:
-    """The tensor of scores in what a model returned: itself, `logits`, `out`, or the first of a sequence."""
+    """The tensor of scores in what a model returned; None where it cannot be told which that is.
+
+    Itself; of an object or a mapping `logits`, `out`, `output` or `scores`, else its only tensor, or its
+    only one with a row of numbers a picture; of a sequence the first.
+    """
     if isinstance(output, Tensor):
         return output
+    named = output if isinstance(output, Mapping) else getattr(output, "__dict__", {})
+    for key in ("logits", "out", "output", "scores"):
+        if isinstance(named.get(key), Tensor):
+            return named[key]  # type: ignore[no-any-return]
     if isinstance(output, Mapping):
-        for key in ("logits", "out", "output", "scores"):
-            if isinstance(output.get(key), Tensor):
-                return output[key]  # type: ignore[no-any-return]
-        output = tuple(output.values())
-    for name in ("logits", "out"):
-        if isinstance(getattr(output, name, None), Tensor):
-            return getattr(output, name)  # type: ignore[no-any-return]
+        tensors = [value for value in output.values() if isinstance(value, Tensor)]
+        rows = [value for value in tensors if value.ndim == 2]
+        return tensors[0] if len(tensors) == 1 else rows[0] if len(rows) == 1 else None
     if isinstance(output, (tuple, list)) and output:
         return pick_output(output[0])
     return None

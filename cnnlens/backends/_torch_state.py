@@ -17,7 +17,7 @@ def frozen_in_eval(module: nn.Module, device: torch.device) -> Iterator[None]:
     """
     training = [part for part in module.modules() if part.training]
     wanting = [p for p in module.parameters() if p.requires_grad]
-    buffers = [(b, b.detach().clone()) for b in _own_buffers(module)]
+    buffers = [(b, b._version, b.detach().clone()) for b in module.buffers() if not b.is_inference()]
     devices = [device] if device.type == "cuda" else []
     with torch.inference_mode(False), torch.random.fork_rng(devices):
         try:
@@ -32,11 +32,7 @@ def frozen_in_eval(module: nn.Module, device: torch.device) -> Iterator[None]:
             for parameter in wanting:
                 parameter.requires_grad_(True)
             with torch.no_grad():
-                for buffer, before in buffers:
-                    buffer.copy_(before)
-
-
-def _own_buffers(module: nn.Module) -> list[torch.Tensor]:
-    """Buffers of modules that are not torch's: only those might write to them in eval mode."""
-    strangers = (m for m in module.modules() if not type(m).__module__.startswith("torch.nn"))
-    return [b for m in strangers for b in m.buffers(recurse=False)]
+                for buffer, version, before in buffers:
+                    # a forward may write in eval mode too, and not every write is counted
+                    if buffer._version != version or not torch.equal(buffer, before):
+                        buffer.copy_(before)

@@ -82,7 +82,8 @@ class TorchModel(Model):
         if isinstance(module, (nn.modules.conv._ConvNd, nn.Linear)):
             own.pop("weight", None)
             bias = {"bias": module.bias} if module.bias is not None else {}
-            kernel = _kernel(module)
+            with frozen_in_eval(self.module, self._device):  # a parametrised weight is computed when read
+                kernel = _kernel(module).detach()
             return {name: _numpy(t) for name, t in {"kernel": kernel, **bias}.items()}
         names = {"running_mean": "mean", "running_var": "variance", "weight": "scale"}
         return {names.get(n, n): _numpy(t) for n, t in own.items() if t.is_floating_point()}
@@ -128,7 +129,11 @@ class TorchModel(Model):
             raise Unmet(
                 f"{self.name} did not call {sorted(missed)} for this picture: its path depends on its input"
             )
-        result = scores[-1] if scores else self._scores_of(output)
+        result = self._scores_of(scores[-1] if scores else output)
+        if differentiable and taps and not replace and not result.requires_grad:
+            raise Unmet(
+                f"{self.name} has no gradients: its forward detaches what it computes, or runs under no_grad"
+            )
         return Pass(_scores(result), activations, _puller(result, taps, self))
 
     def _find_input(self, preprocess: object) -> tuple[InputSpec, Survey]:
@@ -145,8 +150,8 @@ class TorchModel(Model):
             try:
                 with frozen_in_eval(self.module, self._device):
                     found = survey(self._follower, x)
-            except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
-                tried[spec.height, spec.width] = str(error).partition("\n")[0]
+            except Exception as error:  # the user's own code may raise anything
+                tried[spec.height, spec.width] = str(error).partition("\n")[0] or type(error).__name__
                 continue
             source = spec.source if preprocess is not None else f"assumed {asked}"
             return _with_source(spec, source), found
@@ -161,7 +166,7 @@ class TorchModel(Model):
     def _input_channels(self) -> int:
         for module in self.module.modules():
             if isinstance(module, nn.Conv2d):
-                return module.in_channels
+                return module.in_channels or 3  # a lazy one does not know yet
         return 3
 
     def _scores_of(self, output: Any) -> Tensor:
@@ -171,7 +176,11 @@ class TorchModel(Model):
                 f" with {list(output)}" if isinstance(output, Mapping) else ""
             )
             raise Unmet(f"{type(self.module).__name__} returns a {kind}: no tensor of scores was found in it")
-        return scores
+        if scores.ndim == 0:
+            raise Unmet(
+                f"{type(self.module).__name__} returns one number for a whole batch, not one a picture"
+            )
+        return scores if scores.ndim > 1 else scores[:, None]  # one number a picture is one class
 
     def _tensor(self, values: Array) -> Tensor:
         return torch.from_numpy(values).to(self._device, self._dtype)

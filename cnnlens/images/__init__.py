@@ -47,11 +47,12 @@ def open_image(source: Source, name: str | None = None, *, exif: Exif = "apply")
 
 
 def find_images(places: list[Path]) -> list[Path]:
-    """The picture files among `places`, folders looked into (not below), sorted by name."""
+    """The picture files among `places`; folders are looked into, not below, and hidden files passed over."""
     found: list[Path] = []
     for place in places:
         if place.is_dir():
-            inside = [p for p in sorted(place.iterdir()) if p.suffix.lower() in SUFFIXES and p.is_file()]
+            seen = [p for p in sorted(place.iterdir()) if not p.name.startswith(".")]
+            inside = [p for p in seen if p.suffix.lower() in SUFFIXES and p.is_file()]
             if not inside:
                 raise CannotOpen(f"folder {place} holds no picture ({' '.join(SUFFIXES)})")
             found += inside

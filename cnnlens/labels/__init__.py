@@ -22,11 +22,13 @@ def read_labels(given: str | Path | Sequence[str] | None) -> tuple[str, ...] | N
         return None
     if isinstance(given, str) and given == "imagenet":
         return imagenet()
+    if isinstance(given, Mapping):
+        return tuple(map(str, _by_number({str(k): v for k, v in given.items()}, Path("labels"))))
     if not isinstance(given, (str, Path)):
         return tuple(map(str, given))
     path = Path(given)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise CannotOpen(
             f"cannot read labels from {path}: {error}; give `imagenet` or a file of names"
@@ -35,7 +37,12 @@ def read_labels(given: str | Path | Sequence[str] | None) -> tuple[str, ...] | N
         return _from_json(text, path)
     if path.suffix.lower() == ".csv":
         return _from_csv(text)
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
+    lines = [line.strip() for line in text.rstrip().splitlines()]
+    if "" in lines:
+        raise CannotOpen(
+            f"{path}: line {lines.index('') + 1} is empty, so which class has which name is unsure"
+        )
+    return tuple(lines)
 
 
 def imagenet() -> tuple[str, ...]:
@@ -113,7 +120,7 @@ def _from_json(text: str, path: Path) -> tuple[str, ...]:
         values = _by_number(values, path)
     if not isinstance(values, list):
         raise CannotOpen(f"{path} holds a {type(values).__name__}; labels are a list or an object")
-    return tuple(str(v[-1] if isinstance(v, list) else v) for v in values)
+    return tuple(str(v[-1] if isinstance(v, list) and v else v) for v in values)
 
 
 def _by_number(values: Mapping[str, Any], path: Path | str) -> list[Any]:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from ..arrays import Array
 from ..panels import Bars, Curve, Heatmap, Limits, Note, Panel, Picture, Table, Tiles
 from .charts import draw_bars, draw_curve, draw_table, font
-from .colour import LEVELS, ODD, Style, codes_of, colours_of, number
+from .colour import LEVELS, ODD, Style, codes_of, colours_of, number, style_of
 from .raster import (
     columns_of,
     draw_picture,
@@ -33,7 +33,7 @@ EDGE = 16
 
 def draw_card(result: Result, **options: Any) -> Image.Image:
     """The result's panels one under the other, its caption on top; `options` are those of `Style`."""
-    style = Style(**options)
+    style = style_of(options)
     parts = [_text(result.caption, style, 17)]
     for panel in result.panels:
         parts.append(draw_panel(panel, result.pixels, style))
@@ -63,7 +63,8 @@ def draw_panel(panel: Panel, pixels: Array | None, style: Style) -> Image.Image:
 
 def _heatmap(panel: Heatmap, pixels: Array | None, style: Style) -> Image.Image:
     height, width = panel.values.shape if pixels is None else pixels.shape[:2]
-    size = (round(SIDE * width / max(height, width)), round(SIDE * height / max(height, width)))
+    scale = SIDE / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     table = style.table_name(panel.signed)
     codes = codes_of(panel.values, heatmap_limits(panel), panel.signed)
     plain = Image.fromarray(colours_of(codes, table)).resize(size, Image.Resampling.NEAREST)

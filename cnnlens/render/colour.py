@@ -6,11 +6,12 @@ of a signed map has a level of its own. NaN and infinities are painted in a colo
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -50,9 +51,10 @@ class Style:
         for name, known in ((self.colours, SEQUENTIAL), (self.signed_colours, DIVERGING)):
             if name is not None and name not in known:
                 raise UnknownName("colour map", name, known)
-        if not 0 <= self.alpha <= 1:
-            raise UsageError(f"alpha is from 0 to 1, not {self.alpha}")
-        if self.first < 0 or self.count < 1:
+        if not (isinstance(self.alpha, (int, float)) and 0 <= self.alpha <= 1):
+            raise UsageError(f"alpha is a number from 0 to 1, not {self.alpha!r}")
+        whole = isinstance(self.first, int) and isinstance(self.count, int)
+        if not whole or self.first < 0 or self.count < 1:
             raise UsageError(
                 f"tiles are counted from 0 and at least one is drawn, not {self.first} and {self.count}"
             )
@@ -77,6 +79,15 @@ class Style:
     def faint(self) -> tuple[int, int, int]:
         """The colour of lines and lesser text."""
         return (128, 134, 144) if self.theme == "dark" else (110, 116, 126)
+
+
+def style_of(options: Mapping[str, Any]) -> Style:
+    """Options as `save` takes them → a Style; UnknownName offers the nearest for one that is none."""
+    known = [field.name for field in dataclasses.fields(Style)]
+    for name in options:
+        if name not in known:
+            raise UnknownName("option of drawing", name, known)
+    return Style(**options)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ..panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from .charts import cell
-from .colour import Style, tables
+from .colour import Style, style_of, tables
 from .raster import draw_tiles, heatmap_limits, pixels_image, shown_tiles, tiles_limits
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 def draw_figure(result: Result, **options: Any) -> Figure:
     """One axes a panel, a photograph beside each heatmap; `options` are those of `Style`."""
-    style = Style(**options)
+    style = style_of(options)
     wide = result.pixels is not None and any(isinstance(p, Heatmap) for p in result.panels)
     heights = [1.0 if isinstance(p, (Table, Note)) else 3.6 for p in result.panels]
     figure = Figure(figsize=(8.4 if wide else 6.4, sum(heights) + 0.6), layout="constrained")
-    figure.suptitle(result.caption, fontsize=10)
+    figure.suptitle(_plain(result.caption), fontsize=10)
     grid = figure.add_gridspec(len(heights), 2 if wide else 1, height_ratios=heights)
     for row, panel in enumerate(result.panels):
         if isinstance(panel, Heatmap) and wide and result.pixels is not None:
@@ -41,7 +41,7 @@ def draw_figure(result: Result, **options: Any) -> Figure:
 
 def draw_axes(panel: Panel, axes: Axes, style: Style) -> None:
     """One panel into one axes."""
-    axes.set_title(getattr(panel, "title", ""), fontsize=9)
+    axes.set_title(_plain(getattr(panel, "title", "")), fontsize=9)
     match panel:
         case Heatmap():
             low, high = heatmap_limits(panel)
@@ -60,26 +60,31 @@ def draw_axes(panel: Panel, axes: Axes, style: Style) -> None:
             _bars(panel, axes)
         case Curve():
             for name, line in zip(panel.names, panel.values, strict=True):
-                axes.plot(panel.x, line, label=name or None)
+                axes.plot(panel.x, line, label=_plain(name) or None)
             axes.set(xlabel=panel.x_unit, ylabel=panel.unit)
         case Table():
             axes.set_axis_off()
-            rows = [[cell(c) for c in row] for row in panel.rows]
+            rows = [[_plain(cell(c)) for c in row] for row in panel.rows]
             axes.table(
                 cellText=rows or [[""] * len(panel.columns)], colLabels=list(panel.columns), loc="center"
             )
         case Note():
             axes.set_axis_off()
-            axes.text(0, 0.5, panel.text, wrap=True, fontsize=9)
+            axes.text(0, 0.5, _plain(panel.text), wrap=True, fontsize=9)
         case _:
             assert_never(panel)
+
+
+def _plain(text: str) -> str:
+    """Text that matplotlib does not take for mathematics."""
+    return text.replace("$", r"\$")
 
 
 def _tiles(panel: Tiles, axes: Axes, style: Style) -> None:
     axes.imshow(np.asarray(draw_tiles(panel, style).convert("RGB")), interpolation="nearest")
     axes.set_axis_off()
     shown = shown_tiles(panel, style)
-    axes.set_title(f"{panel.title} · {len(shown)} of {len(panel.values)}", fontsize=9)
+    axes.set_title(_plain(f"{panel.title} · {len(shown)} of {len(panel.values)}"), fontsize=9)
     limits = tiles_limits(panel)
     if isinstance(limits, tuple) and panel.values.ndim == 3:
         most = max(map(abs, limits))
@@ -95,7 +100,7 @@ def _bars(panel: Bars, axes: Axes) -> None:
         axes.set_ylabel(panel.unit)
         return
     axes.barh(places, panel.values)
-    axes.set_yticks(places, panel.names)
+    axes.set_yticks(places, [_plain(name) for name in panel.names])
     axes.invert_yaxis()
     axes.set_xlabel(panel.unit)
     if panel.limits:

@@ -15,7 +15,7 @@ from ..arrays import Array
 from ..panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from .card import draw_panel
 from .charts import bar_ends, cell
-from .colour import Style, number
+from .colour import Style, number, style_of
 
 if TYPE_CHECKING:
     from ..result import Result
@@ -30,7 +30,7 @@ _CSS = """
 
 def draw_html(result: Result, **options: Any) -> str:
     """One result as a fragment: caption, panels, and the facts behind a fold."""
-    style = Style(**options)
+    style = style_of(options)
     facts = json.dumps(result.manifest["facts"], indent=1, ensure_ascii=False, default=str)
     link = result.facts.get("link")
     paper = f' <a href="{escape(link)}">{escape(str(result.facts["paper"]))}</a>' if link else ""
@@ -98,8 +98,8 @@ def _image(panel: Panel, pixels: Array | None, style: Style) -> str:
 def _bars(panel: Bars) -> str:
     low, high = bar_ends(panel)
     rows = "".join(
-        f'<tr><td>{escape(name)}</td><td><meter min="{low}" max="{high}" value="{value}"></meter></td>'
-        f"<td>{escape(number(float(value)))}</td></tr>"
+        f'<tr><td>{escape(name)}</td><td><meter min="{low}" max="{high}" '
+        f'value="{value if np.isfinite(value) else low}"></meter></td><td>{escape(number(float(value)))}</td></tr>'
         for name, value in zip(panel.names, panel.values, strict=True)
     )
     return f"<table><caption>{escape(panel.title)}</caption>{rows}</table>"

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ..arrays import Array
+from ..errors import UsageError
 from ..panels import Heatmap, Limits, Picture, Tiles
 from .colour import GAP, Codes, Style, codes_of, colours_of, limits_of, palette
 
@@ -43,7 +44,10 @@ def pixels_image(pixels: Array) -> Image.Image:
 
 def shown_tiles(panel: Tiles, style: Style) -> range:
     """The positions of the tiles that `style` draws."""
-    return range(len(panel.values))[style.first : style.first + style.count]
+    shown = range(len(panel.values))[style.first : style.first + style.count]
+    if not shown:
+        raise UsageError(f"tiles from {style.first} on: there are {len(panel.values)}, counted from 0")
+    return shown
 
 
 def tiles_limits(panel: Tiles) -> Limits | Array:

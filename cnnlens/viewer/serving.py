@@ -62,6 +62,10 @@ class Viewer:
     def __init__(
         self, model: Model, images: Iterable[Source] = (), *, host: str = "127.0.0.1", port: int = 0
     ) -> None:
+        if not isinstance(model, Model):
+            raise UsageError(
+                f"a Model of cnnlens is wanted, got {type(model)!r}: hand it to cnnlens.wrap first"
+            )
         if not is_loopback(host):
             raise UsageError(
                 f"the viewer serves this machine only and cannot listen at {host}: leave --host out, and "

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from PIL import Image, ImageFilter
 
-from cnnlens import Array, Cost, Field, Heatmap, Model, Picture, Probe, hookimpl, visualiser
+from cnnlens import Array, Cost, Field, Heatmap, Model, Picture, Probe, errors, hookimpl, visualiser
 
 Box = tuple[int, int, int, int]
 Fill = Literal["mean", "black", "grey", "white", "blur"]
@@ -83,6 +83,11 @@ def pixels_of(size: float, side: int) -> int:
 def squares(height: int, width: int, window: float, stride: float) -> list[Box]:
     """The squares (y0, x0, y1, x1) that cover the picture, those at the far edges cut off by it."""
     side, step = pixels_of(window, min(height, width)), pixels_of(stride, min(height, width))
+    if step > side:
+        raise errors.BadSetting(
+            f"occlusion: a stride of {step} pixels and a window of {side} leave places that are never hidden; "
+            "make the stride at most the window"
+        )
     rows, columns = (range(0, max(1, length - side + step), step) for length in (height, width))
     return [(y, x, min(y + side, height), min(x + side, width)) for y in rows for x in columns]
 

@@ -400,3 +400,78 @@ def test_networks_of_torchvision_keep_the_contract(name: str) -> None:
     assert np.allclose(seen.scores, model.trace(x).scores, atol=1e-5)
     some = layers[len(layers) // 2].name
     assert np.allclose(model.trace(x, replace={some: seen.activations[some]}).scores, seen.scores, atol=1e-5)
+
+
+def test_parametrised_weights_and_functional_statistics_are_left_as_they_are() -> None:
+    class Stateful(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.utils.parametrizations.spectral_norm(nn.Conv2d(3, 4, 3))
+            self.norm = nn.BatchNorm2d(4)
+
+        def forward(self, x: Any) -> Any:
+            y = self.conv(x)
+            y = F.batch_norm(y, self.norm.running_mean, self.norm.running_var, training=True)
+            return y.mean((2, 3))
+
+    model = wrap(Stateful().train(), preprocess={"size": 8})
+    before = snapshot(model)
+    first = model.weights("conv")["kernel"]
+    assert np.array_equal(first, model.weights("conv")["kernel"])
+    model.trace(picture(model)[None], watch=["input"], target=0)
+    assert_untouched(before, snapshot(model), "weights and a trace")
+
+
+def test_a_network_that_detaches_has_no_gradients() -> None:
+    class Detached(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        @torch.no_grad()
+        def forward(self, x: Any) -> Any:
+            return self.conv(x).mean((2, 3))
+
+    model = wrap(Detached(), preprocess={"size": 8})
+    assert model.outputs == (4,)
+    with pytest.raises(Unmet, match="no gradients: its forward detaches"):
+        model.trace(picture(model)[None], watch=["input"], target=0)
+
+
+def test_one_number_a_picture_is_one_class() -> None:
+    class Squeezed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 1, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.conv(x).mean((1, 2, 3))
+
+    model = wrap(Squeezed(), preprocess={"size": 8}, labels=["cat"])
+    assert model.outputs == (1,) and model.activation == "sigmoid"
+    check_model(model)
+
+
+def test_which_of_several_outputs_are_the_scores_is_not_guessed() -> None:
+    class Two(nn.Module):
+        def __init__(self, rows: int) -> None:
+            super().__init__()
+            self.conv, self.rows = nn.Conv2d(3, 4, 3), rows
+
+        def forward(self, x: Any) -> Any:
+            y = self.conv(x)
+            return {"features": y, **{f"head{i}": y.mean((2, 3)) + i for i in range(self.rows)}}
+
+    assert wrap(Two(1), preprocess={"size": 8}).outputs == (4,)
+    with pytest.raises(Unmet, match="'head0', 'head1'"):
+        wrap(Two(2), preprocess={"size": 8})
+
+
+def test_a_segmentation_net_is_looked_into_and_has_no_classes() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 5, 1))
+    model = wrap(net, preprocess={"size": 8})
+    assert model.outputs == (8, 8, 5) and "classes" not in model.can
+    assert cnnlens.look(model, picture(model), "feature-maps", layer="1").array.shape == (4, 8, 8)
+    for name in ("class-probabilities", "saliency"):
+        with pytest.raises(Unmet):
+            cnnlens.look(model, picture(model), name)

@@ -10,7 +10,7 @@ import pytest
 
 import cnnlens
 from cnnlens import Heatmap, Model, Note, Probe, Tiles, look, visualiser
-from cnnlens.errors import Cancelled, PluginFailed, UnknownName, Unmet
+from cnnlens.errors import BadInput, Cancelled, CannotOpen, PluginFailed, UnknownName, Unmet, UsageError
 from cnnlens.testing import picture, tiny_model
 from cnnlens.tiny import TinyModel
 
@@ -174,3 +174,43 @@ def test_a_visualiser_of_one_framework_says_so(tiny: Model) -> None:
     assert torch_only.why_not(tiny) == "Torch only reads models of torch; this is numpy"
     with pytest.raises(Unmet, match="reads models of torch"):
         look(tiny, picture(tiny), torch_only)
+
+
+def test_a_probe_is_asked_what_look_is_asked(tiny: Model) -> None:
+    probe = Probe(tiny, picture(tiny), "circle")
+    assert look(tiny, probe, "saliency").facts["target_name"] == "circle"
+    assert look(tiny, probe, "saliency", target="square").facts["target_name"] == "square"
+    assert np.array_equal(
+        look(tiny, probe, "saliency", target=1).array, look(tiny, picture(tiny), "saliency", target=1).array
+    )
+    with pytest.raises(UnknownName, match="no class 'nonsense'"):
+        look(tiny, probe, "saliency", target="nonsense")
+
+
+def test_a_sheet_of_one_picture_and_what_it_refuses_first() -> None:
+    model = Counting()
+    assert len(cnnlens.sheet(model, picture(model), ["saliency"])) == 1
+    before = model.passes
+    bad: list[Any] = [picture(model), b"no picture"]
+    with pytest.raises(CannotOpen, match="not a picture"):
+        cnnlens.sheet(model, bad, ["saliency"])
+    with pytest.raises(UnknownName, match="did you mean 'square'"):
+        cnnlens.sheet(model, picture(model), ["saliency"], targets=["top1", "sqare"])
+    with pytest.raises(UnknownName, match="among those asked for"):
+        cnnlens.sheet(model, picture(model), ["saliency"], settings={"oclusion": {}})
+    assert model.passes == before
+
+
+def test_what_is_no_model_and_no_visualiser_is_told(tiny: Model) -> None:
+    with pytest.raises(UsageError, match=r"hand it to cnnlens\.wrap first"):
+        look(object(), picture(tiny), "saliency")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="under @visualiser"):
+        look(tiny, picture(tiny), print)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="not True"):
+        look(tiny, picture(tiny), "saliency", target=True)
+
+
+def test_an_output_with_places_has_no_class_probabilities() -> None:
+    model = tiny_model(cannot={"classes": "its output is 4×4×21 numbers a picture"})
+    with pytest.raises(Unmet, match="needs classes: its output is 4×4×21"):
+        look(model, picture(model), "class-probabilities")

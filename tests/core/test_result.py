@@ -139,3 +139,42 @@ def test_a_sheet_goes_into_a_folder_or_a_page(tiny: Model, tmp_path: Path) -> No
 def test_a_panel_that_does_not_fit_is_refused(make: Any) -> None:
     with pytest.raises(BadInput):
         make()
+
+
+def test_a_nan_among_the_facts_is_null(tiny: Model, tmp_path: Path) -> None:
+    result = look(tiny, picture(tiny), all_panels)
+    odd = Result(result.panels, {**result.facts, "score": float("nan")}, result.pixels)
+    told = json.loads(odd.save(tmp_path / "x.json").read_text(), parse_constant=pytest.fail)
+    assert told["facts"]["score"] is None
+
+
+def test_names_with_line_ends_and_dollars_are_drawn(tiny: Model, tmp_path: Path) -> None:
+    @visualiser(title="Costs $x$")
+    def costs(probe: Probe) -> Bars:
+        """Names that drawing trips over."""
+        return Bars([1.0, 2.0], ["two\nlines", r"$x$ $\foo$"], title="$5 and $6")  # type: ignore[arg-type]
+
+    result = look(tiny, picture(tiny), costs)
+    for suffix in (".png", ".svg", ".html"):
+        assert result.save(tmp_path / f"x{suffix}").stat().st_size > 500
+
+
+def test_options_of_drawing_are_checked(result: Result) -> None:
+    with pytest.raises(UnknownName, match="did you mean 'alpha'"):
+        result.image(alfa=0.5)
+    with pytest.raises(UsageError, match="alpha is a number"):
+        result.image(alpha="x")
+    with pytest.raises(UsageError, match="there are 5, counted from 0"):
+        result.image(first=6)
+
+
+def test_a_link_is_followed_and_odd_places_are_told(result: Result, tmp_path: Path) -> None:
+    (tmp_path / "link.npz").symlink_to(tmp_path / "real.npz")
+    result.save(tmp_path / "link.npz")
+    assert (tmp_path / "link.npz").is_symlink() and (tmp_path / "real.npz").is_file()
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(UsageError, match="is not a file"):
+        result.save(tmp_path / "folder.png")
+    with pytest.raises(UsageError, match="longer than a file name"):
+        result.save(tmp_path / f"{'a' * 260}.png")
+    assert len(list(tmp_path.iterdir())) == 3

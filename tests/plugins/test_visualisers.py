@@ -194,3 +194,8 @@ def test_an_empty_grad_cam_says_why() -> None:
     assert isinstance(empty[1], Note) and "every place speaks against the class" in empty[1].text
     nothing = look(model, np.full((4, 4, 3), 0.5), "grad-cam", target=1).panels
     assert isinstance(nothing[1], Note) and "zero everywhere" in nothing[1].text
+
+
+def test_occlusion_refuses_a_stride_that_leaves_gaps(tiny: Model) -> None:
+    with pytest.raises(cnnlens.errors.BadSetting, match="never hidden"):
+        look(tiny, picture(tiny), "occlusion", window=2, stride=4)
