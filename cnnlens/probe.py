@@ -81,6 +81,11 @@ class Probe:
         """The very numbers (h, w, c) that the model is fed: the pixels after its own preprocessing."""
         return self.model.input.encode(self.pixels)
 
+    def fed_as_picture(self) -> tuple[Array, tuple[float, float]]:
+        """What the model is fed, to be looked at: in [0, 1], channels as it has them; and the ends' real numbers."""
+        low, high = self.model.input.limits
+        return (self.fed - np.float32(low)) / np.float32(high - low), (low, high)
+
     def activations(self, layer: str) -> Array:
         """What `layer` handed on for this picture: (h, w, channels) for maps, (units,) for a dense layer."""
         self.look_at(layer)

@@ -68,6 +68,12 @@ class InputSpec:
         low, high = self.range
         return np.asarray((high - low) / np.asarray(self.std), np.float32)
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The lowest and the highest number that any pixel in [0, 1] can be fed as."""
+        ends = self.encode(np.asarray([[0.0] * self.channels, [1.0] * self.channels], np.float32))
+        return float(ends.min()), float(ends.max())
+
     def encode(self, pixels: Array) -> Array:
         """Pixels (…, h, w, c) in [0, 1] → what the model is fed."""
         offset = (self.range[0] - np.asarray(self.mean)) / np.asarray(self.std)

@@ -266,4 +266,6 @@ def test_the_tensor_that_the_model_is_fed(tiny: Model) -> None:
     picture = np.random.default_rng(0).random((8, 8, 3), np.float32)
     probe = Probe(tiny, picture)
     assert np.allclose(probe.fed, (picture - 0.5) / 0.25, atol=1e-6)
+    shown, ends = probe.fed_as_picture()
+    assert ends == (-2, 2) and np.allclose(shown, picture, atol=1e-6)
     assert np.allclose(tiny.forward(probe.fed[None], (), {}, False).scores[0], probe.scores)
