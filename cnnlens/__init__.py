@@ -13,8 +13,9 @@ from .arrays import Array
 from .errors import CnnlensError
 from .hookspecs import hookimpl
 from .images import Image, open_image
+from .layer import Layer
 from .look import look, sheet
-from .model import Layer, Model, Trace
+from .model import Model, Trace
 from .panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from .preprocess import InputSpec
 from .probe import Probe

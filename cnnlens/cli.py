@@ -32,8 +32,9 @@ class _Errors(click.Group):
             _leave(str(error), error.exit_code, error)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except BrokenPipeError:
-            raise
+        except BrokenPipeError:  # whoever read us has seen enough, as `head` has
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(0) from None
         except Exception as error:
             told = f"something unforeseen: {type(error).__name__}: {error} (CNNLENS_DEBUG=1 shows where)"
             _leave(told, 1, error)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .model import Layer, Model
+from .layer import Layer
+from .model import Model
 from .registry import Plugin
 from .visualiser import Visualiser
 

@@ -15,7 +15,8 @@ import numpy as np
 from .arrays import Array, frozen
 from .errors import Unmet
 from .images import Image, Source, open_image
-from .model import Box, Fill, Layer, Model, batches, hidden
+from .layer import Layer
+from .model import Box, Fill, Model, batches, hidden
 from .targets import Target, read_target
 
 Progress = Callable[[int, int], None]  #: progress(done, total); raise Cancelled in it to stop

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from .errors import BadSetting, UnknownName, Unmet
-from .model import Layer, Model
+from .layer import Layer
+from .model import Model
 
 
 @dataclass(frozen=True)

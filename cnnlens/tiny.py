@@ -12,7 +12,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .arrays import Array
-from .model import Layer, Model, Pass
+from .layer import Layer
+from .model import Model, Pass
 from .preprocess import InputSpec
 
 Step = tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]

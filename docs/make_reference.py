@@ -165,7 +165,7 @@ def _name(full: str, value: Any) -> Iterator[str]:
 
 def _class(full: str, kind: type) -> Iterator[str]:
     if "__init__" in vars(kind) and not dataclasses.is_dataclass(kind):
-        yield f"```python\n{full}{signature(kind.__init__, skip=1)}\n```\n"
+        yield f"```python\n{full}{signature(vars(kind)['__init__'], skip=1)}\n```\n"
     yield _prose(kind) + "\n"
     if dataclasses.is_dataclass(kind):
         yield "| field | type | default |\n|---|---|---|"
@@ -203,7 +203,7 @@ def signature(function: Any, skip: int = 0, wrap: bool = True) -> str:
         if one.kind is one.KEYWORD_ONLY and not starred:
             starred = True
             parts.append("*")
-        mark = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
+        mark = "*" if one.kind is one.VAR_POSITIONAL else "**" if one.kind is one.VAR_KEYWORD else ""
         starred = starred or mark == "*"
         typed = f": {_type(one.annotation)}" if one.annotation is not one.empty else ""
         default = "" if one.default is one.empty else f" = {one.default!r}" if typed else f"={one.default!r}"

@@ -19,8 +19,9 @@ def main(folder: Path) -> None:
     model = demo_model()
     cat = cnnlens.Probe(model, demo_images()[0])  # one probe for all looks: passes are shared
 
-    chances = cnnlens.look(model, cat, "class-probabilities", top=3)
-    for name, chance in zip(chances.panels[0].names, chances.panels[0].values, strict=True):
+    chances = cnnlens.look(model, cat, "class-probabilities", top=3).panels[0]
+    assert isinstance(chances, cnnlens.Bars)
+    for name, chance in zip(chances.names, chances.values, strict=True):
         print(f"{chance:.2f}  {name}")
 
     looked = cnnlens.look(model, cat, "grad-cam")

@@ -34,7 +34,8 @@ class TinyNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scores, before softmax."""
-        return self.head(self.features(x).flatten(1))
+        scores: torch.Tensor = self.head(self.features(x).flatten(1))
+        return scores
 
 
 def draw(shape: str, rng: np.random.Generator) -> np.ndarray:
@@ -76,8 +77,9 @@ def main(folder: Path) -> None:
     print("layers with maps:", ", ".join(layer.name for layer in model.layers if layer.has_maps))
 
     square = draw("square", np.random.default_rng(5))
-    first = cnnlens.look(model, square, "class-probabilities")
-    print(f"it is a {first.panels[0].names[0]}, {first.array[0]:.2f}")
+    first = cnnlens.look(model, square, "class-probabilities").panels[0]
+    assert isinstance(first, cnnlens.Bars)
+    print(f"it is a {first.names[0]}, {first.values[0]:.2f}")
     print(
         "saved", cnnlens.look(model, square, "occlusion", window=6, stride=2).save(folder / "occlusion.png")
     )

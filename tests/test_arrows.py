@@ -29,23 +29,24 @@ ARROWS: dict[str, set[str]] = {
     "arrays": set(),
     "errors": set(),
     "hookspecs": set(),
+    "layer": set(),
     "panels": {"arrays", "errors"},
     "preprocess": {"arrays", "errors"},
     "images": {"arrays", "errors"},
     "labels": {"errors"},
     "targets": {"arrays", "errors"},
     # a file becomes a native model, a native model a Model
-    "model": {"arrays", "errors", "preprocess", "targets"},
+    "model": {"arrays", "errors", "layer", "preprocess", "targets"},
     "checkpoints": {"errors"},
-    "backends": {"arrays", "errors", "model", "preprocess", "targets"},
+    "backends": {"arrays", "errors", "layer", "model", "preprocess", "targets"},
     "opening": {"backends", "checkpoints", "errors", "labels", "model"},
     "demo": {"errors", "opening"},
     # a Model and a picture become panels
-    "probe": {"arrays", "errors", "images", "model", "targets"},
-    "settings": {"errors", "model"},
+    "probe": {"arrays", "errors", "images", "layer", "model", "targets"},
+    "settings": {"errors", "layer", "model"},
     "visualiser": {"errors", "model", "panels", "probe", "settings"},
     "registry": {"errors", "hookspecs", "visualiser"},
-    "describe": {"model", "registry", "visualiser"},
+    "describe": {"layer", "model", "registry", "visualiser"},
     # panels become pixels; a Result holds both ends
     "render": {"arrays", "errors", "panels"},
     "result": {"arrays", "errors", "panels", "render"},
@@ -54,24 +55,25 @@ ARROWS: dict[str, set[str]] = {
         "visualiser",
     },
     # the kit, for guests as for us
-    "tiny": {"arrays", "model", "preprocess"},
+    "tiny": {"arrays", "layer", "model", "preprocess"},
     "testing": {
-        "arrays", "backends", "errors", "look", "model", "opening", "panels", "settings", "tiny",
+        "arrays", "errors", "layer", "look", "model", "opening", "panels", "settings", "tiny",
         "visualiser",
     },
     # the faces
     FACE: {
-        "arrays", "errors", "hookspecs", "images", "look", "model", "opening", "panels", "preprocess",
-        "probe", "registry", "result", "settings", "targets", "viewer", "visualiser",
+        "arrays", "errors", "hookspecs", "images", "layer", "look", "model", "opening", "panels",
+        "preprocess", "probe", "registry", "result", "settings", "targets", "viewer", "visualiser",
     },
     "viewer": {
-        FACE, "arrays", "demo", "describe", "errors", "images", "labels", "look", "model", "opening",
+        FACE, "arrays", "demo", "describe", "errors", "images", "labels", "layer", "look", "model", "opening",
         "panels", "preprocess", "probe", "registry", "render", "result", "settings", "targets", "visualiser",
     },
     "cli": {
-        FACE, "demo", "describe", "errors", "images", "labels", "look", "model", "opening", "panels",
+        FACE, "demo", "describe", "errors", "images", "labels", "layer", "look", "model", "opening", "panels",
         "registry", "render", "result", "viewer", "visualiser",
     },
+    "__main__": {"cli"},
 }  # fmt: skip
 
 #: Arrows back, for types alone: `render` names the Result whose panels it is handed, and so on.
@@ -270,8 +272,9 @@ def test_the_arrows_have_no_circle() -> None:
 
 
 def test_what_the_design_promises_is_in_the_table() -> None:
-    assert [room for room, row in ARROWS.items() if row & {"viewer", "cli"}] == [FACE, "cli"]
-    assert "viewer" in ARROWS["cli"] and not any("cli" in row for row in ARROWS.values())
+    assert [room for room, row in ARROWS.items() if row & {"viewer", "cli"}] == [FACE, "cli", "__main__"]
+    assert "viewer" in ARROWS["cli"]
+    assert [room for room, row in ARROWS.items() if "cli" in row] == ["__main__"]
     sees_visualisers = {"look", "probe", "registry", "render", "result", "settings", "visualiser", FACE}
     for blind in ("backends", "checkpoints", "model"):
         assert not ARROWS[blind] & sees_visualisers

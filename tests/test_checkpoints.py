@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import need
+from needs import need
 
 import cnnlens
 from cnnlens.errors import CannotOpen, Mismatch, Refused, UnknownName, UsageError

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from conftest import need
+from needs import need
 from PIL import Image
 
 from cnnlens.cli import main
@@ -195,3 +195,15 @@ def test_what_nobody_foresaw_is_one_line_too(shell: Shell, monkeypatch: pytest.M
     monkeypatch.setattr(cnnlens.opening, "load", fail)
     result = shell("layers", "x")
     assert result.exit_code == 1 and "something unforeseen: ZeroDivisionError: oops" in result.output
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(shell: Shell) -> None:
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "cnnlens", "layers", *shell.model]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from ..arrays import Array
-from ..model import Layer
+from ..layer import Layer
 from ._engines import array
 from ._keras_taps import Graph, Key, Step
 

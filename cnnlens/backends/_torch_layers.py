@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..model import Layer
+from ..layer import Layer
 from ._torch_calls import Call, Follower, is_block
 
 _KINDS: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (

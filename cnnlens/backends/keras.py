@@ -12,7 +12,8 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import BadInput, CnnlensError, Unmet
-from ..model import Layer, Model, Pass
+from ..layer import Layer
+from ..model import Model, Pass
 from ..preprocess import InputSpec
 from ._engines import NAMES, Pull, array, device_of, differentiate, unchanged
 from ._keras_input import SIDE, channel_axis, input_shape, read_input

@@ -14,7 +14,8 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from ..arrays import Array
 from ..errors import BadInput, Unmet
-from ..model import Layer, Model, Pass
+from ..layer import Layer
+from ..model import Model, Pass
 from ..preprocess import InputSpec, read_preprocess
 from ._torch_calls import Call, Follower
 from ._torch_layers import Survey, pick_output, survey

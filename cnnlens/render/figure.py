@@ -11,7 +11,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
 from ..panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
-from .card import cell
+from .charts import cell
 from .colour import Style, tables
 from .raster import draw_tiles, heatmap_limits, pixels_image, shown_tiles, tiles_limits
 

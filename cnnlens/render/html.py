@@ -13,7 +13,8 @@ from PIL import Image
 
 from ..arrays import Array
 from ..panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
-from .card import bar_ends, cell, draw_panel
+from .card import draw_panel
+from .charts import bar_ends, cell
 from .colour import Style, number
 
 if TYPE_CHECKING:

@@ -109,8 +109,6 @@ class InProcess:
             "problems": [{"plugin": p.plugin, "reason": p.reason} for p in found.problems],
         }
 
-    # -- pictures ---------------------------------------------------------------------------------
-
     def images(self) -> list[dict[str, Any]]:
         """The pictures: id and name."""
         return self._pictures.listed()

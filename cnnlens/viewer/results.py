@@ -141,7 +141,8 @@ def _described(panel: Panel) -> dict[str, Any]:
     told = describe(panel) | {"alt": alt_text(panel)}
     values = panel_array(panel)
     odd = 0 if values is None else int((~np.isfinite(values)).sum())
-    told["odd"] = f"{odd} of {np.size(values)} values are not finite, and drawn in magenta." if odd else None
+    if values is not None and odd:
+        told["odd"] = f"{odd} of {values.size} values are not finite, and drawn in magenta."
     match panel:
         case Heatmap():
             told["limits"] = heatmap_limits(panel)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import need
+from needs import need
 from PIL import Image
 
 from cnnlens import InputSpec, open_image

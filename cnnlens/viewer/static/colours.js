@@ -72,7 +72,7 @@ export function begin(names) {
 		try {
 			localStorage.setItem("cnnlens-theme", theme());
 		} catch (error) {
-			console.info("the theme is not remembered", error);
+			console.info("not remembered", error);
 		}
 		repaint();
 	});

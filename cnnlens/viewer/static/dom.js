@@ -16,11 +16,11 @@ export function s(tag, attributes = {}, ...children) {
 
 function filled(element, attributes, children) {
 	for (const [name, value] of Object.entries(attributes)) {
-		if (value === null || value === undefined || value === false) continue;
+		if ((value ?? false) === false) continue;
 		if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
 		else element.setAttribute(name, value === true ? "" : value);
 	}
-	element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== ""));
+	element.append(...children.flat(Infinity).filter((child) => (child ?? "") !== ""));
 	return element;
 }
 
@@ -49,7 +49,7 @@ export const times = (shape) => shape.join("×");
 /** A row of buttons of which one is pressed. */
 export function segments(host, options, current, choose) {
 	host.replaceChildren(...options.map(([value, words, title]) =>
-		h("button", { "aria-pressed": String(value === current), title: title ?? null, onclick: () => choose(value) }, words)));
+		h("button", { "aria-pressed": String(value === current), title, onclick: () => choose(value) }, words)));
 }
 
 /** An error in its place: what happened, and what to do next. */

@@ -66,7 +66,7 @@ function draw() {
 }
 
 function thumb(one, chosen) {
-	return h("button", { class: "thumb", title: one.name, "aria-current": chosen ? "true" : null, onclick: () => state.set({ img: one.id }) },
+	return h("button", { class: "thumb", title: one.name, "aria-current": chosen && "true", onclick: () => state.set({ img: one.id }) },
 		h("img", { src: api.url(`images/${one.id}/original.png?side=128`), alt: one.name, loading: "lazy", width: 48, height: 48 }));
 }
 
