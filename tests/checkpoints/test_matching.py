@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from conftest import need
+from needs import need
 
 from cnnlens.checkpoints.fitting import explain
 from cnnlens.checkpoints.index import describe, read_table

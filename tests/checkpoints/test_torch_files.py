@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import need
+from needs import need
 from PIL import Image
 
 import cnnlens
