@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors
 from .arrays import Array
+from .doctor import doctor
 from .errors import CnnlensError
 from .hookspecs import hookimpl
 from .images import Image, open_image
@@ -58,6 +59,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "Array", "Bars", "CnnlensError", "Cost", "Curve", "Field", "Heatmap", "Image", "InputSpec",
     "Inspection", "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
-    "Probe", "Result", "Sheet", "Table", "Target", "Tiles", "Trace", "Visualiser", "errors", "hookimpl",
-    "inspect", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
+    "Probe", "Result", "Sheet", "Table", "Target", "Tiles", "Trace", "Visualiser", "doctor", "errors",
+    "hookimpl", "inspect", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers",
+    "wrap",
 ]  # fmt: skip

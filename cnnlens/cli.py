@@ -32,8 +32,9 @@ class _Errors(click.Group):
             _leave(str(error), error.exit_code, error)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except BrokenPipeError:
-            raise
+        except BrokenPipeError:  # whoever read us has seen enough, as `head` has
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(0) from None
         except Exception as error:
             told = f"something unforeseen: {type(error).__name__}: {error} (CNNLENS_DEBUG=1 shows where)"
             _leave(told, 1, error)
@@ -50,12 +51,13 @@ def model_options(command: C) -> C:
     """The options that every command takes which opens a model."""
     for option in reversed((
         click.option("--arch", metavar="NAME|CODE",
-                     help="torchvision name, package.module:callable or file.py:callable"),
+                     help="torchvision or timm name, package.module:callable or file.py:callable"),
         click.option("--arch-arg", multiple=True, metavar="KEY=VALUE",
                      help="an argument for --arch; may be repeated"),
+        click.option("--custom", metavar="FILE.py", help="code of a Keras file's own layers, which is run"),
         click.option("--labels", metavar="FILE|imagenet", help="names of the classes"),
         click.option("--preprocess", metavar="PRESET|FILE",
-                     help="imagenet, caffe, -1..1, unit, raw, or a .json file"),
+                     help="imagenet, caffe, -1..1, unit, raw …, or a .json file"),
         click.option("--device", metavar="DEVICE", help="cpu, cuda or mps, for PyTorch"),
         click.option("--trust", is_flag=True, help="open a file that holds code, and run that code"),
     )):  # fmt: skip
@@ -179,6 +181,41 @@ def layers(model: str, as_json: bool, **opening: Any) -> None:
         click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     for ability, reason in sorted(opened.cannot.items()):
         click.echo(f"no {ability}: {reason}", err=True)
+
+
+@main.command()
+@click.argument("model")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--labels-csv",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="file,label for each picture of FOLDER",
+)
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="pictures to look at")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="write the preprocessing found, for --preprocess"
+)
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+@model_options
+def doctor(
+    model: str, folder: Path | None, labels_csv: Path | None, limit: int, out: Path | None, as_json: bool,
+    **opening: Any,
+) -> None:  # fmt: skip
+    """Which preprocessing MODEL was trained with, and what is wrong with it.
+
+    FOLDER holds a sub-folder of pictures for each class, or pictures and a labels.csv of file,label; without
+    it only what needs no picture is looked at. Leaves with 0 whatever is found.
+    """
+    from .doctor import doctor as examine
+
+    opened = open_model(model, opening)
+    with _progress("doctor") as progress:
+        found = examine(opened, folder, labels_csv=labels_csv, limit=limit, progress=progress)
+    click.echo(json.dumps(found.facts(), ensure_ascii=False) if as_json else str(found))
+    if out is not None:
+        found.save(out)
+        click.echo(f"wrote {out}", err=as_json)
 
 
 @main.command()

@@ -81,10 +81,11 @@ class Refused(CnnlensError):
 
 
 class MissingPackage(CnnlensError):
-    """Something optional is needed and not installed; the text names the extra."""
+    """Something optional is needed and not installed; the text names the extra, or `install` what would do."""
 
-    def __init__(self, package: str, extra: str, why: str) -> None:
-        super().__init__(f"{why} needs {package}, which is not installed: pip install 'cnnlens[{extra}]'")
+    def __init__(self, package: str, extra: str, why: str, install: str | None = None) -> None:
+        told = install or f"pip install 'cnnlens[{extra}]'"
+        super().__init__(f"{why} needs {package}, which is not installed: {told}")
 
 
 class Unmet(CnnlensError):

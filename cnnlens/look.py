@@ -9,10 +9,8 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from typing import Any
 
-from . import registry
 from .errors import CnnlensError, PluginFailed, Unmet
 from .images import Source
 from .model import Model
@@ -40,7 +38,7 @@ def look(
     None for a visualiser that reads no picture. Settings are the visualiser's own, `layer` among them.
     Raises UsageError, Unmet, CannotOpen or PluginFailed; the model is left as it was in every case.
     """
-    chosen = registry.installed().get(visualiser) if isinstance(visualiser, str) else visualiser
+    chosen = _known(visualiser)
     reason = chosen.why_not(model)
     if reason:
         raise Unmet(reason)
@@ -69,8 +67,7 @@ def sheet(
     `settings` holds the settings of each visualiser by its name. A visualiser that does not hang on the
     target runs once a picture, one that reads no picture once.
     """
-    known = registry.installed()
-    chosen = [known.get(v) if isinstance(v, str) else v for v in visualisers]
+    chosen = [_known(v) for v in visualisers]
     own = {name: dict(values) for name, values in (settings or {}).items()}
     for v in chosen:  # refuse before anything runs
         reason = v.why_not(model)
@@ -87,6 +84,12 @@ def sheet(
                 if number == 0 or v.by_target:
                     results.append(look(model, probe, v, progress=progress, **own.get(v.name, {})))
     return Sheet(tuple(results))
+
+
+def _known(asked: str | AnyVisualiser) -> AnyVisualiser:
+    from .registry import installed  # it reads the metadata of what is installed: only where names are asked
+
+    return installed().get(asked) if isinstance(asked, str) else asked
 
 
 def _probe(
@@ -163,6 +166,8 @@ def _facts(
 
 
 def _versions(model: Model) -> dict[str, str]:
+    from importlib import metadata
+
     found = {"python": platform.python_version()}
     for name in ("cnnlens", "numpy", "pillow", *(part for part in model.framework.split("/"))):
         module = sys.modules.get(name)

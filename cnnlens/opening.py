@@ -23,20 +23,26 @@ def load(
     labels: str | Path | Sequence[str] | None = None,
     device: str | None = None,
     trust: bool = False,
+    custom: str | Path | Mapping[str, Any] | None = None,
 ) -> Model:
-    """Open a checkpoint: PyTorch weights with their architecture, or a Keras 3 model.
+    """Open a checkpoint: PyTorch weights with their architecture, or a Keras model of any age.
 
-    `arch` is a torchvision name, `package.module:callable`, `file.py:callable`, a callable or a module;
+    Without `arch`, PyTorch weights are matched against every architecture of torchvision and timm.
+    `arch` is a name of theirs, `package.module:callable`, `file.py:callable`, a callable or a module;
     `arch_args` are handed to it. `preprocess` is a preset, a mapping or a file; `labels` names, a file or
-    `imagenet`; `device` cpu, cuda or mps. Raises CannotOpen, Mismatch, Refused, UsageError.
+    `imagenet`; `device` cpu, cuda or mps; `custom` a Python file, or names and classes, of a Keras
+    file's own layers: that file is run. Raises CannotOpen, Mismatch, Refused, UsageError.
     """
-    opened = open_checkpoint(Path(path), arch=arch, arch_args=arch_args or {}, device=device, trust=trust)
+    opened = open_checkpoint(
+        Path(path), arch=arch, arch_args=arch_args or {}, device=device, trust=trust, custom=custom
+    )
+    own = {"labels": "the checkpoint's own"} if labels is None and opened.labels else {}
     return wrap(
         opened.native,
         preprocess=opened.preprocess if preprocess is None else preprocess,
-        labels=labels,
+        labels=opened.labels if labels is None else labels,
         name=opened.name,
-        facts=opened.facts,
+        facts={**opened.facts, **own},
     )
 
 

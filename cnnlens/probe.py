@@ -76,6 +76,11 @@ class Probe:
         activations = {name: self.activations(name)[None] for name in self.target.layers}
         return float(self.target.value(self.scores[None], activations)[0])
 
+    @property
+    def fed(self) -> Array:
+        """The very numbers (h, w, c) that the model is fed: the pixels after its own preprocessing."""
+        return self.model.input.encode(self.pixels)
+
     def activations(self, layer: str) -> Array:
         """What `layer` handed on for this picture: (h, w, channels) for maps, (units,) for a dense layer."""
         self.look_at(layer)

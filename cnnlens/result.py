@@ -8,8 +8,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +66,7 @@ class Result:
         return {"facts": dict(self.facts), "panels": [describe(panel) for panel in self.panels]}
 
     def image(self, **options: Any) -> PILImage:
-        """The result as one picture, with colour bars and numbers; options are `cnnlens.render.Look`'s."""
+        """The result as one picture, with colour bars and numbers; options are those of `Style`."""
         from .render.card import draw_card
 
         return draw_card(self, **options)
@@ -189,6 +187,8 @@ def write_whole(path: Path, write: Callable[[Any], object]) -> None:
     """Write a file by way of a temporary one beside it, so that it is whole or not there."""
     if not path.parent.is_dir():
         raise UsageError(f"no folder {path.parent} to write {path.name} into")
+    import tempfile
+
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as out:
@@ -213,10 +213,16 @@ def _names(results: Sequence[Result]) -> list[str]:
             facts["visualiser"],
             facts.get("target_name"),
         ]
-        name = "-".join(re.sub(r"[^\w.-]+", "_", str(part)) for part in parts if part)
+        name = "-".join(_plain(str(part)) for part in parts if part)
         seen[name] = seen.get(name, 0) + 1
         names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
     return names
+
+
+def _plain(text: str) -> str:
+    """Letters, digits, dots and dashes; a run of anything else is one underscore."""
+    kept = "".join(c if c.isalnum() or c in ".-_" else " " for c in text)
+    return "_".join(kept.split()) or "_"
 
 
 def _finite(values: Array) -> Any:

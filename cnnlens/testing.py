@@ -223,6 +223,6 @@ def _tiny_natives() -> list[Model]:
     """The same small network in the frameworks that are already loaded."""
     if "torch" not in sys.modules:
         return []
-    from .backends import adapt
+    from .opening import wrap
 
-    return [adapt(tiny_torch(), preprocess=TinyModel.spec, classes=TinyModel.names, name="tiny torch net")]
+    return [wrap(tiny_torch(), preprocess=TinyModel.spec, labels=TinyModel.names, name="tiny torch net")]

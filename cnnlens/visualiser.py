@@ -52,6 +52,7 @@ class Visualiser(Generic[P, A]):
     name: str
     title: str
     needs: frozenset[str]
+    frameworks: frozenset[str]
     paper: str
     link: str
     settings: Settings
@@ -75,6 +76,9 @@ class Visualiser(Generic[P, A]):
 
     def why_not(self, model: Model) -> str | None:
         """Why this visualiser cannot read that model, in words; None if it can."""
+        framework = model.framework.partition("/")[0]
+        if self.frameworks and framework not in self.frameworks:
+            return f"{self.title} reads models of {' or '.join(sorted(self.frameworks))}; this is {framework}"
         for need in sorted(self.needs):
             if need in model.cannot:
                 return f"{self.title} needs {need}: {model.cannot[need]}"
@@ -92,6 +96,7 @@ def visualiser(
     *,
     title: str,
     needs: Iterable[str] = (),
+    frameworks: Iterable[str] = (),
     paper: str = "",
     link: str = "",
     by_target: bool = True,
@@ -100,8 +105,9 @@ def visualiser(
 ) -> Callable[[Callable[Concatenate[S, P], A]], Visualiser[P, A]]:
     """Make a function a visualiser.
 
-    `needs` is what the model must be able to do, of `Model.abilities`; `paper` author and year, `link`
-    where to read it; `by_target` whether the answer hangs on the class asked about; `cost` in passes, or a
+    `needs` is what the model must be able to do, of `Model.abilities`; `frameworks` names "torch" or "keras"
+    where it reads `model.native` and not just any will do; `paper` author and year, `link` where to read it;
+    `by_target` whether the answer hangs on the class asked about; `cost` in passes, or a
     function of model and settings. The name is the function's own in kebab case.
 
     Raises BadSetting for a signature that cannot be served.
@@ -119,6 +125,7 @@ def visualiser(
             name=own,
             title=title,
             needs=frozenset(needs),
+            frameworks=frozenset(frameworks),
             paper=paper,
             link=link,
             settings=Settings(function, own),

@@ -22,7 +22,7 @@ import cnnlens.testing
 from cnnlens import cli, errors, hookspecs, registry
 from cnnlens.describe import describe_settings
 from cnnlens.panels import Panel
-from cnnlens.preprocess import _KEYS, PRESETS
+from cnnlens.preprocess import KEYS, PRESETS
 from cnnlens.render.colour import DIVERGING, SEQUENTIAL, Style
 from cnnlens.result import SUFFIXES
 from cnnlens.visualiser import Visualiser
@@ -289,7 +289,7 @@ def settings() -> Iterator[str]:
     yield "\n## Preprocessing\n\nPresets:\n\n| preset | what it sets |\n|---|---|"
     for name, values in PRESETS.items():
         yield f"| `{name}` | {', '.join(f'{key} {value}' for key, value in values.items())} |"
-    yield f"\nKeys of a mapping or a `.json` file: {', '.join(f'`{key}`' for key in _KEYS)}."
+    yield f"\nKeys of a mapping or a `.json` file: {', '.join(f'`{key}`' for key in KEYS)}."
     yield "What each means:\n"
     yield (inspect.getdoc(cnnlens.InputSpec) or "") + "\n"
     yield "## Drawing\n\nOptions of `Result.save`, `.image`, `.figure` and `.html`.\n"

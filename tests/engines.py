@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from conftest import need
+from needs import need
 
 ENGINES = ("torch", "jax", "tensorflow")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import need
+from needs import need
 
 import cnnlens
 from cnnlens.errors import CannotOpen, Mismatch, Refused, UnknownName, UsageError
@@ -202,8 +202,9 @@ def test_wrong_requests(tmp_path: Path, arch: str, weights: dict[str, Any]) -> N
     place = arch.rpartition(":")[0]
     with pytest.raises(CannotOpen, match="no such checkpoint"):
         cnnlens.load(tmp_path / "none.pt", arch=arch)
-    with pytest.raises(CannotOpen, match="is a folder"):
-        cnnlens.load(tmp_path, arch=arch)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CannotOpen, match="is a folder without a checkpoint"):
+        cnnlens.load(tmp_path / "empty", arch=arch)
     with pytest.raises(UsageError, match="holds 4 arrays of weights and no architecture"):
         cnnlens.load(file)
     with pytest.raises(UnknownName, match="did you mean 'resnet18'"):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from conftest import need
+from needs import need
 from PIL import Image
 
 from cnnlens.cli import main
@@ -114,6 +114,27 @@ def test_plugins(shell: Shell) -> None:
     assert occlusion["cost"] == "65 forward passes" and occlusion["why_not"] is None
 
 
+def test_doctor(shell: Shell) -> None:
+    for number in range(12):
+        place = shell.folder / "sorted" / ("circle", "square", "triangle")[number % 3]
+        place.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(noise).save(place / f"{number}.png")
+    plain = shell("doctor", *shell.model)
+    assert plain.exit_code == 0 and "No pictures were given" in plain.output
+    told = shell("doctor", *shell.model, shell.folder / "sorted")
+    assert told.exit_code == 0 and "12 pictures of 3 classes from sorted" in told.output
+    assert "Cannot tell which one it was trained with" in told.output
+    facts = json.loads(shell("doctor", *shell.model, shell.folder / "sorted", "--json", "--limit", 6).output)
+    assert len(facts["candidates"]) >= 6 and facts["candidates"][0]["pictures"] == 6
+    out = shell.folder / "found.json"
+    refused = shell("doctor", *shell.model, shell.folder / "sorted", "--out", out)
+    assert refused.exit_code == 1 and "nothing was written" in refused.output and not out.exists()
+    flat = shell("doctor", *shell.model, shell.folder / "pictures")
+    assert flat.exit_code == 0 and "accuracy needs labels" in flat.output
+    assert shell("doctor", *shell.model, shell.folder / "none").exit_code == 1
+
+
 def test_arguments_of_an_architecture(shell: Shell) -> None:
     code = shell.folder / "net.py"
     code.write_text("import torch\ndef net(classes, bias=True):\n    return torch.nn.Sequential("
@@ -195,3 +216,15 @@ def test_what_nobody_foresaw_is_one_line_too(shell: Shell, monkeypatch: pytest.M
     monkeypatch.setattr(cnnlens.opening, "load", fail)
     result = shell("layers", "x")
     assert result.exit_code == 1 and "something unforeseen: ZeroDivisionError: oops" in result.output
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(shell: Shell) -> None:
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "cnnlens", "layers", *shell.model]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import click
 import pytest
-from conftest import need
+from needs import need
 
 import cnnlens
 from cnnlens import cli, errors, hookspecs, registry

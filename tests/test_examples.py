@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import need
+from needs import need
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 WRITES = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import need
+from needs import need
 
 GUEST = Path(__file__).parents[1] / "examples" / "third_party"
 OURS = ["class-probabilities", "feature-maps", "filter-weights", "grad-cam", "occlusion", "saliency"]

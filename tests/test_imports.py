@@ -26,8 +26,9 @@ HEAVY = (
 PUBLIC = [
     "Array", "Bars", "CnnlensError", "Cost", "Curve", "Field", "Heatmap", "Image", "InputSpec",
     "Inspection", "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
-    "Probe", "Result", "Sheet", "Table", "Target", "Tiles", "Trace", "Visualiser", "errors", "hookimpl",
-    "inspect", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
+    "Probe", "Result", "Sheet", "Table", "Target", "Tiles", "Trace", "Visualiser", "doctor", "errors",
+    "hookimpl", "inspect", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers",
+    "wrap",
 ]  # fmt: skip
 
 

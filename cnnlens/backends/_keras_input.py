@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from ..errors import BadInput, Unmet
-from ..preprocess import InputSpec, read_preprocess
+from ..preprocess import InputSpec, of_keras_family, read_preprocess
 from ._engines import array
 from ._keras_layers import kind_of
 
@@ -59,9 +59,10 @@ def read_input(
     last = (*shape, 1) if len(shape) == 2 else shape
     height, width, channels = (*last[1:], last[0]) if axis == 1 else last
     scaler = next((op for op in _before_kernels(operations) if _takes_bytes(op)), None)
-    asked = preprocess if preprocess is not None else ("unit" if scaler is None else "raw")
+    family = of_keras_family(name) if preprocess is None and scaler is None and channels == 3 else None
+    asked = preprocess or family or ("unit" if scaler is None else "raw")
     spec = read_preprocess(asked, height or 1, width or 1, channels or 3)  # one pixel: nobody said a size
-    if preprocess is None:
+    if preprocess is None and family is None:
         source = "assumed unit" if scaler is None else f"{type(scaler).__name__} inside the model"
         spec = dataclasses.replace(spec, source=source)
     given_sides = {"rows": spec.height, "columns": spec.width, "channels": spec.channels}

@@ -50,18 +50,17 @@ class KerasModel(Model):
         spec = read_input(native.name, preprocess, shape, axis, self._body.operations)
         spec = _sized(spec, native.name, graph)
         self._layers, scores = self._survey(spec)
-        head = self._body.head
-        single = scores.ndim == 2 and scores.shape[1] == 1
+        activation, told = _activation(self._body, scores)
         super().__init__(
             name=name or native.name,
             framework=f"keras/{engine}",
             input=spec,
             classes=classes,
-            activation=head.kind if head else ("sigmoid" if single else "softmax"),
+            activation=activation,
             device=device_of(native),
             cannot=self._body.cannot,
             native=native,
-            facts=facts,
+            facts={**told, **(facts or {})},
         )
 
     @property
@@ -159,6 +158,18 @@ class KerasModel(Model):
         if gradient is None:
             return np.zeros((count, *self._shape(name)), np.float32)
         return self._restored(gradient, name)
+
+
+def _activation(body: Graph | Opaque, scores: Array) -> tuple[str | None, dict[str, str]]:
+    """What makes probabilities of scores, and what to say where the model does so itself, out of reach."""
+    if body.head is not None:
+        return body.head.kind, {}
+    if scores.ndim != 2 or scores.shape[1] == 1:
+        return ("sigmoid" if scores.ndim == 2 else "softmax"), {}
+    if scores.min() < 0 or scores.max() > 1 or not np.allclose(scores.sum(-1), 1, atol=1e-3):
+        return "softmax", {}
+    where = "a subclassed model" if isinstance(body, Opaque) else "its last layer"
+    return None, {"scores": f"scores are probabilities: the softmax inside {where} cannot be undone"}
 
 
 def _sized(spec: InputSpec, name: str, graph: Any | None) -> InputSpec:

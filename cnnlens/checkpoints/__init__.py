@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import CannotOpen, UsageError
+from ..errors import CannotOpen
+from .custom import Custom
 from .formats import recognise
+from .keras_folder import find_keras_folder
 from .safety import check_before_loading
 
 
@@ -21,31 +23,49 @@ class Opened:
     name: str
     preprocess: object = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] | None = None  # the checkpoint's own
 
 
 def open_checkpoint(
-    path: Path, *, arch: Any, arch_args: Mapping[str, Any], device: str | None, trust: bool
+    path: Path,
+    *,
+    arch: Any,
+    arch_args: Mapping[str, Any],
+    device: str | None,
+    trust: bool,
+    custom: Custom = None,
 ) -> Opened:
-    """Open a checkpoint file; raises CannotOpen, Mismatch, Refused or UsageError with what would do."""
-    kind = recognise(path)
-    check_before_loading(path, kind, trust=trust)
-    facts = {"checkpoint": path.name, "checkpoint_sha256": sha256(path), "format": kind.title}
-    if kind.framework == "keras":
-        if arch is not None:
-            raise UsageError(f"{path.name} is a {kind.title}: it holds its architecture, so leave --arch out")
-        from .keras_file import open_keras
+    """Open a checkpoint file or a folder; CannotOpen, Mismatch, Refused or UsageError say what would do."""
+    folder = None
+    if path.is_dir():
+        from .folder import open_folder
+        from .hugging_face import is_repository
 
-        opened = open_keras(path, device)
+        folder = None if is_repository(path) else find_keras_folder(path)
+        if folder is None:
+            return open_folder(path, arch=arch, arch_args=arch_args, device=device, trust=trust)
+    path = folder.weights if folder else path
+    kind = recognise(path)
+    check_before_loading(path, kind, trust=trust, custom=custom is not None, arch=arch is not None)
+    digest = sha256(path)
+    facts = {"checkpoint": path.name, "checkpoint_sha256": digest, "format": kind.title}
+    if kind.framework == "keras":
+        from .keras_file import Asked, open_keras
+
+        asked = Asked(arch, arch_args, custom, device, trust)
+        opened = open_keras(path, asked, folder.architecture if folder else None)
     elif kind.framework == "torch":
         from .torch_file import open_torch
 
-        opened = open_torch(path, kind, arch, arch_args, device, trust)
+        opened = open_torch(path, kind, arch, arch_args, device, trust, digest)
     else:
         raise CannotOpen(
             f"{path} is {kind.title}, not a checkpoint that cnnlens opens (PyTorch weights, .keras, .h5)"
             + (f": {kind.hint}" if kind.hint else "")
         )
-    return Opened(opened.native, opened.name, opened.preprocess, facts | dict(opened.facts))
+    notes = [*(folder.notes if folder else ()), *opened.facts.get("opening_notes", ())]
+    told = {**facts, **opened.facts, **({"opening_notes": notes} if notes else {})}
+    return replace(opened, facts=told)
 
 
 def sha256(path: Path) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import CannotOpen, CnnlensError, MissingPackage, UnknownName, UsageError
+from ..errors import CannotOpen, CnnlensError, UnknownName, UsageError
+from .zoo import Zoo, installed_zoos, make_unfilled, timm_zoo, torchvision_zoo
+
+_ZOOS: Mapping[str, Callable[[], Zoo]] = {"torchvision": torchvision_zoo, "timm": timm_zoo}
 
 
 class Built(NamedTuple):
@@ -18,13 +21,17 @@ class Built(NamedTuple):
     native: Any
     name: str
     preprocess: object = None
+    assumed: Sequence[str] = ()
 
 
 def build(arch: Any, arguments: Mapping[str, Any]) -> Built:
-    """Build `arch`: a torchvision name, `package.module:callable`, `file.py:callable`, callable or model."""
+    """Build `arch`: a name of torchvision or timm, `module:callable`, `file.py:callable` or the thing itself.
+
+    Code is run, names are not looked up anywhere but in the installed libraries.
+    """
     if isinstance(arch, str):
-        if ":" not in arch:
-            return _from_torchvision(arch, arguments)
+        if named := find_named(arch):
+            return _from_zoo(*named, arguments)
         make, name = _find_callable(arch), arch.rpartition(":")[2]
     elif _is_model(arch):
         return Built(arch, type(arch).__name__)
@@ -50,37 +57,30 @@ def _called(make: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -
         raise CannotOpen(f"{name}({shown}) failed: {type(error).__name__}: {error}") from error
 
 
-def _from_torchvision(name: str, arguments: Mapping[str, Any]) -> Built:
-    models = import_torchvision().models
-    if name not in models.list_models():
-        raise UnknownName(
-            "torchvision architecture", name, models.list_models(), " (own code: file.py:callable)"
-        )
-    native = _called(lambda **kw: models.get_model(name, weights=None, **kw), name, _quiet(name, arguments))
-    try:
-        preprocess = models.get_model_weights(name)["DEFAULT"].transforms()
-    except (KeyError, ValueError):  # no published weights, so nothing is said about its input
-        preprocess = None
-    return Built(native, name, preprocess if hasattr(preprocess, "crop_size") else None)
+def _from_zoo(zoo: Zoo, name: str, arguments: Mapping[str, Any]) -> Built:
+    # every weight of it is overwritten, or the file is refused
+    native = _called(lambda **kw: make_unfilled(zoo, name, kw), name, arguments)
+    title = name if zoo.title == "torchvision" else f"{zoo.title}:{name}"
+    return Built(native, title, zoo.preprocess(native, name), zoo.assumed(name, arguments))
 
 
-def _quiet(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Both warn that their slow default initialisation will change; it is overwritten by the checkpoint."""
-    quiet = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    return quiet | dict(arguments)
-
-
-def import_torchvision() -> Any:
-    """torchvision, with the two ways in which it is missing told apart."""
-    try:
-        return importlib.import_module("torchvision")
-    except ImportError as error:
-        raise MissingPackage("torchvision", "torch", "an architecture by name") from error
-    except RuntimeError as error:  # "operator torchvision::nms does not exist"
-        raise CannotOpen(
-            f"torch and torchvision do not fit each other ({error}): install the newest pair in one go, "
-            "pip install -U torch torchvision"
-        ) from error
+def find_named(arch: str) -> tuple[Zoo, str] | None:
+    """The library and the name that `arch` means; None where it is code. torchvision's names come first."""
+    library, _, name = arch.rpartition(":")
+    if library in _ZOOS:
+        zoo = _ZOOS[library]()
+        if not zoo.has(name):
+            raise UnknownName(f"{library} architecture", name, zoo.names())
+        return zoo, name
+    if library:
+        return None
+    zoos = installed_zoos()
+    for zoo in zoos:
+        if zoo.has(arch):
+            return zoo, arch
+    known = dict.fromkeys(known for zoo in zoos for known in zoo.names())
+    where = " and ".join(zoo.title for zoo in zoos)
+    raise UnknownName("architecture", arch, known, f" in {where} (own code: file.py:callable)")
 
 
 def _find_callable(spec: str) -> Callable[..., Any]:

@@ -3,81 +3,144 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import CannotOpen, Mismatch, MissingPackage, Refused, UsageError
-from .architecture import build
+from ..errors import CannotOpen, MissingPackage, Refused, UsageError
+from .architecture import Built, build, find_named
 from .dense import check_loaded
+from .fitting import fit_weights
 from .formats import Format
+from .harmless import harmless_globals
+from .matching import Match, find, nearest
+from .published import find_published
+from .unwrapping import Unwrapped, unwrap
+from .zoo import installed_zoos
 
 if TYPE_CHECKING:
     from . import Opened
 
-#: Where training loops keep the weights within a checkpoint, in the order in which they are looked for.
-_WRAPPERS = (
-    "state_dict",
-    "model_state_dict",
-    "model_state",
-    "state_dict_ema",
-    "model_ema",
-    "ema",
-    "model",
-    "net",
-    "weights",
-)
-#: What wrappers of modules put in front of every name.
-_PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
-
 
 def open_torch(
-    path: Path, kind: Format, arch: Any, arch_args: Mapping[str, Any], device: str | None, trust: bool
+    path: Path,
+    kind: Format,
+    arch: Any,
+    arch_args: Mapping[str, Any],
+    device: str | None,
+    trust: bool,
+    digest: str = "",
 ) -> Opened:
-    """A module with the file's weights in it; see `open_checkpoint` for the errors."""
+    """A module with the file's weights in it; see `open_checkpoint` for the errors.
+
+    `digest` is the file's SHA-256, by which files that torchvision publishes are known.
+    """
     try:
         import torch
     except ImportError as error:
         raise MissingPackage("torch", "torch", f"{path.name}, a {kind.title},") from error
     from . import Opened
 
-    _check_device(torch, device)
+    check_device(device)
     if kind.variant in ("script", "export"):
         raise Refused(
             f"{path.name} is a {kind.title}: a program, not weights, and it shows nothing of its inside. "
             "Save the weights of the module it was made from: torch.save(module.state_dict(), …)"
         )
     content = _read(torch, path, kind, trust)
+    labels = None
     if isinstance(content, torch.nn.Module):
-        native, name, preprocess, notes = (
-            content,
-            type(content).__name__,
-            None,
-            ["a whole pickled module, trusted"],
-        )
+        built = Built(content, type(content).__name__)
+        notes = ["a whole pickled module, trusted"]
     else:
         check_loaded(torch, content, path.name)
-        weights, notes = find_weights(torch, content, path)
-        if arch is None:
-            raise UsageError(
-                f"{path.name} holds {len(weights)} arrays of weights and no architecture: "
-                "name it with --arch (a torchvision name, package.module:callable or file.py:callable)"
-            )
-        built = build(arch, arch_args)
-        native, name, preprocess = built.native, built.name, built.preprocess
-        if not isinstance(native, torch.nn.Module):
-            raise UsageError(
-                f"{name}() built a {type(native).__name__}; PyTorch weights want a torch.nn.Module"
-            )
-        notes += fit_weights(native, weights, name)
-    if device:
-        native = _placed(native, device)
-    return Opened(native.eval(), name, preprocess, {"arch": name, "opening_notes": notes})
+        held = unwrap(content, path.name)
+        asked = _Asked(arch, arch_args, path.name, digest)
+        built, labels, notes = _fitted(torch, held, asked)
+    native = placed(built.native, device) if device else built.native
+    facts = {"arch": built.name, "opening_notes": notes}
+    return Opened(native.eval(), built.name, built.preprocess, facts, labels)
 
 
-def _check_device(torch: Any, device: str | None) -> None:
+class _Asked(NamedTuple):
+    """What was asked for, and of which file."""
+
+    arch: Any
+    arguments: Mapping[str, Any]
+    file: str
+    digest: str
+
+
+def _fitted(torch: Any, held: Unwrapped, asked: _Asked) -> tuple[Built, tuple[str, ...] | None, list[str]]:
+    """The architecture, asked for or found, with the weights in it; labels and preprocessing where known."""
+    published = find_published(asked.digest)
+    arch, arguments, notes = asked.arch, asked.arguments, []
+    if arch is None:
+        match = _narrowed(_found(held, asked.file), published.name if published else held.arch, asked.file)
+        arch, arguments = match.names[0].partition(",")[0], {**_chosen_by(match), **arguments}
+        notes = [f"architecture found from the tensors: {match.names[0]}", *match.why, *_class_note(match)]
+    elif isinstance(arch, str) and not arguments and (named := find_named(arch)):
+        fitting = find(held.weights, [named[0]])
+        if fitting and (fitting := fitting.narrowed(named[1])):
+            arguments, notes = _chosen_by(fitting), _class_note(fitting)
+    built = build(arch, arguments)
+    if not isinstance(built.native, torch.nn.Module):
+        raise UsageError(
+            f"{built.name}() built a {type(built.native).__name__}; PyTorch weights want a torch.nn.Module"
+        )
+    notes = [*held.notes, *fit_weights(built.native, held.weights, built.name), *notes, *built.assumed]
+    if published and published.name == built.name:
+        notes.append(f"published by torchvision: {published.weights}")
+        return built._replace(preprocess=published.preprocess), published.labels, notes
+    return built, None, notes
+
+
+def _chosen_by(match: Match) -> dict[str, Any]:
+    """The arguments that the tensors themselves ask for."""
+    return {**match.entries[0].arguments, "num_classes": match.classes}
+
+
+def _class_note(match: Match) -> list[str]:
+    return [] if match.classes == 1000 else [f"{match.classes} classes, read from the tensors"]
+
+
+def _found(held: Unwrapped, file: str) -> Match:
+    """The architectures that the weights fit; UsageError names the nearest where there is none."""
+    match = find(held.weights)
+    if match:
+        return match
+    called = f", which the file calls {held.arch!r}" if held.arch else ""
+    searched = " and ".join(f"{zoo.title} {zoo.version}" for zoo in installed_zoos())
+    near = "".join(f"\n  {one}" for one in nearest(held.weights))
+    told = f"; the nearest are{near}" if near else ""
+    raise UsageError(
+        f"{file} holds {len(held.weights)} arrays of weights and no architecture: name it with --arch "
+        "(a torchvision or timm name, package.module:callable or file.py:callable). "
+        f"They fit no architecture of {searched}{called}{told}"
+    )
+
+
+def _narrowed(match: Match, called: str | None, file: str) -> Match:
+    """The match, by the file's own word where several fit; UsageError lists them where nothing decides."""
+    if len(match.entries) == 1:
+        return match
+    narrowed = match.narrowed(called)
+    if narrowed and len(narrowed.entries) == 1:
+        return replace(narrowed, why=(f"of {', '.join(match.names)} the one that the file names",))
+    raise UsageError(
+        f"the tensors of {file} fit {len(match.entries)} architectures that have the same names and shapes "
+        f"and compute or are fed differently: choose with --arch {' | '.join(match.names)}"
+    )
+
+
+def check_device(device: str | None) -> None:
+    """UsageError where this machine has no such device."""
     if device is None:
         return
+    import torch
+
     known = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     base = device.partition(":")[0]
     if not known.get(base):
@@ -85,7 +148,8 @@ def _check_device(torch: Any, device: str | None) -> None:
         raise UsageError(f"no device {device!r} here; this machine has {has}")
 
 
-def _placed(native: Any, device: str) -> Any:
+def placed(native: Any, device: str) -> Any:
+    """The module on the device; CannotOpen where there is no room or no such number."""
     try:
         return native.to(device)
     except (RuntimeError, AssertionError) as error:  # no such number, or no room on it
@@ -94,21 +158,16 @@ def _placed(native: Any, device: str) -> Any:
 
 def _read(torch: Any, path: Path, kind: Format, trust: bool) -> Any:
     if kind.variant == "safetensors":
-        try:
-            from safetensors.torch import load_file
-        except ImportError as error:
-            raise MissingPackage("safetensors", "torch", f"{path.name}, a {kind.title},") from error
-        try:
-            return load_file(path)
-        except Exception as error:  # safetensors has its own error class, which is not its public name
-            raise CannotOpen(f"{path.name} is not a whole safetensors file: {error}") from error
+        return _read_safetensors(path, kind)
     try:
-        return torch.load(path, map_location="cpu", weights_only=not trust)
+        with torch.serialization.safe_globals(harmless_globals()):
+            return torch.load(path, map_location="cpu", weights_only=not trust)
     except pickle.UnpicklingError as error:
-        reason = str(error).partition("\n")[0]
+        said = re.search(r"Unsupported [^\n]*?(?= was not|\. Please|$)", str(error), re.MULTILINE)
+        reason = f" ({said[0]})" if said else ""
         raise Refused(
-            f"{path.name} holds more than weights, and opening it would run code that came with it "
-            f"({reason}). If you trust who made it, say --trust; better, save its state_dict() alone"
+            f"{path.name} holds more than weights, and opening it would run code that came with it"
+            f"{reason}. If you trust who made it, say --trust; better, save its state_dict() alone"
         ) from error
     except (
         RuntimeError,
@@ -124,72 +183,16 @@ def _read(torch: Any, path: Path, kind: Format, trust: bool) -> Any:
         ) from error
 
 
-def find_weights(torch: Any, content: Any, path: Path) -> tuple[dict[str, Any], list[str]]:
-    """The state_dict within a checkpoint, wrappings and prefixes taken off, and what was taken off."""
-    notes: list[str] = []
-    found = content
-    for key in _WRAPPERS:
-        if (
-            isinstance(found, Mapping)
-            and isinstance(found.get(key), Mapping)
-            and not _is_weights(torch, found)
-        ):
-            found = found[key]
-            notes.append(f"weights found under {key!r}")
-    if not isinstance(found, Mapping) or not _is_weights(torch, found):
-        has = f"keys {list(content)[:8]}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
-        raise CannotOpen(f"{path.name} holds no weights that could be found: it has {has}")
-    weights = {str(name): value for name, value in found.items() if isinstance(value, torch.Tensor)}
-    return weights, notes
-
-
-def _is_weights(torch: Any, value: Mapping[Any, Any]) -> bool:
-    tensors = [v for v in value.values() if isinstance(v, torch.Tensor)]
-    return bool(tensors) and all(isinstance(k, str) for k in value)
-
-
-def fit_weights(module: Any, weights: dict[str, Any], name: str) -> list[str]:
-    """Load the weights into the module, every one of them; Mismatch says what does not fit."""
-    wanted = module.state_dict()
-    stripped, prefixes = _without_prefix(weights, wanted)
-    missing = [k for k in wanted if k not in stripped and not k.endswith("num_batches_tracked")]
-    unexpected = [k for k in stripped if k not in wanted]
-    wrong = [
-        f"{k} is {tuple(v.shape)}, the architecture wants {tuple(wanted[k].shape)}"
-        for k, v in stripped.items()
-        if k in wanted and v.shape != wanted[k].shape
-    ]
-    if missing or unexpected or wrong:
-        lists = [("missing", missing), ("unexpected", unexpected), ("of another shape", wrong)]
-        told = "; ".join(f"{len(keys)} {what}: {_first(keys)}" for what, keys in lists if keys)
-        raise Mismatch(f"the weights do not fit {name}: {told}{_guess(stripped, wanted)}")
-    module.load_state_dict(stripped, strict=False)  # strict but for num_batches_tracked, which old files lack
-    return [f"prefix {p!r} taken off" for p in prefixes]
-
-
-def _without_prefix(weights: dict[str, Any], wanted: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    taken: list[str] = []
-    changed = True
-    while changed:
-        changed = False
-        for prefix in _PREFIXES:
-            whole = all(k.startswith(prefix) for k in weights)
-            if whole and not any(k in wanted for k in weights):
-                weights = {k.removeprefix(prefix): v for k, v in weights.items()}
-                taken.append(prefix)
-                changed = True
-    return weights, taken
-
-
-def _first(keys: Sequence[str]) -> str:
-    return ", ".join(keys[:10]) + (" …" if len(keys) > 10 else "")
-
-
-def _guess(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """The likeliest cause, where the only difference is the number of classes."""
-    differing = [k for k in wanted if k in weights and weights[k].shape != wanted[k].shape]
-    last = [k for k in wanted if k.endswith(("weight", "bias"))][-2:]
-    if differing and set(differing) <= set(last) and set(weights) <= set(wanted):
-        count = weights[differing[-1]].shape[0]
-        return f". It was trained for {count} classes: --arch-arg num_classes={count}"
-    return ""
+def _read_safetensors(path: Path, kind: Format) -> Any:
+    """The tensors, with what the file's metadata says of its architecture beside them."""
+    try:
+        from safetensors import safe_open
+    except ImportError as error:
+        raise MissingPackage("safetensors", "torch", f"{path.name}, a {kind.title},") from error
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = dict(file.metadata() or {})
+            weights = {name: file.get_tensor(name) for name in file.keys()}
+    except Exception as error:  # safetensors has its own error class, which is not its public name
+        raise CannotOpen(f"{path.name} is not a whole safetensors file: {error}") from error
+    return {**{key: metadata[key] for key in ("arch", "architecture") if key in metadata}, **weights}

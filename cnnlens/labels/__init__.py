@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,60 @@ def imagenet() -> tuple[str, ...]:
     return tuple(text.splitlines())
 
 
+#: Where training scripts keep the names of the classes, in the order in which they are believed.
+_NAME_KEYS = (
+    "id2label", "idx_to_class", "class_to_idx", "label2id", "class_names", "label_names", "classes", "labels",
+    "categories", "names",
+)  # fmt: skip
+
+
+def from_metadata(metadata: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The names of the classes in what a checkpoint says beside its weights; None where it names none.
+
+    Lists of names, objects from number to name or from name to number, the same as JSON in a text (as
+    safetensors must), or names with commas between. What does not number its classes from 0 on is passed
+    over: a guess at names would be worse than numbers.
+    """
+    for key in _NAME_KEYS:
+        names = _names_in(metadata.get(key))
+        if names is not None:
+            return names
+    for key in ("config", "hyper_parameters", "hparams", "args", "meta", "metadata", "cnnlens"):
+        inner = metadata.get(key)
+        if isinstance(inner, str):
+            inner = _as_json(inner)
+        found = from_metadata(inner) if isinstance(inner, Mapping) else None
+        if found is not None:
+            return found
+    return None
+
+
+def _names_in(value: object) -> tuple[str, ...] | None:
+    """A list or object of names; None for all else: how many classes, the label of each picture."""
+    if isinstance(value, str):
+        value = _as_json(value)
+        value = value.split(",") if isinstance(value, str) and "," in value else value
+    if isinstance(value, Mapping):
+        texts = {str(k): v for k, v in value.items()}
+        try:
+            value = _by_number(texts, "metadata")
+        except CannotOpen:
+            return None
+    if not isinstance(value, (list, tuple)) or len(value) < 2:
+        return None
+    if not all(isinstance(v, str) for v in value):
+        return None
+    return tuple(str(v).strip() for v in value)
+
+
+def _as_json(text: str) -> Any:
+    """What the text says as JSON; the text itself where it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def check_count(names: Sequence[str] | None, count: int, where: str) -> None:
     """BadInput where there are not as many names as classes."""
     if names is not None and len(names) != count:
@@ -62,13 +116,14 @@ def _from_json(text: str, path: Path) -> tuple[str, ...]:
     return tuple(str(v[-1] if isinstance(v, list) else v) for v in values)
 
 
-def _by_number(values: dict[str, Any], path: Path) -> list[Any]:
+def _by_number(values: Mapping[str, Any], path: Path | str) -> list[Any]:
     """`{"0": name}` or `{name: 0}` in the order of the numbers, which must be those from 0 on."""
     wanted = list(range(len(values)))
-    if all(key.isdecimal() for key in values) and sorted(map(int, values)) == wanted:
-        return [values[key] for key in sorted(values, key=int)]
+    # names first: folders named 0, 1, 10, 2 … are numbered in that order, and both sides are numbers then
     if all(isinstance(v, int) for v in values.values()) and sorted(values.values()) == wanted:
         return sorted(values, key=lambda name: int(values[name]))
+    if all(key.isdecimal() for key in values) and sorted(map(int, values)) == wanted:
+        return [values[key] for key in sorted(values, key=int)]
     raise CannotOpen(f"{path} names no classes: its numbers are not those from 0 to {len(values) - 1}")
 
 

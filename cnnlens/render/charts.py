@@ -82,14 +82,17 @@ def draw_curve(panel: Curve, style: Style) -> Image.Image:
     spans = (np.ptp(xs) or 1.0, (high - low) or 1.0)
     hues = ((58, 110, 165), (200, 90, 40), (60, 140, 80), (150, 80, 160))
     for line, (name, ys) in enumerate(zip(panel.names, panel.values, strict=True)):
-        points = [((x - xs.min()) / spans[0] * width, (1 - (y - low) / spans[1]) * height)
-                  for x, y in zip(xs, ys.astype(float), strict=True) if np.isfinite(y)]  # fmt: skip
-        draw.line(points, fill=hues[line % len(hues)], width=2)
+        across = (xs - xs.min()) / spans[0] * width
+        down = (1 - (ys.astype(float) - low) / spans[1]) * height
+        for a in range(len(xs) - 1):  # a gap where a value is not finite
+            if np.isfinite(down[a : a + 2]).all():
+                ends = (across[a], down[a], across[a + 1], down[a + 1])
+                draw.line(ends, fill=hues[line % len(hues)], width=2)
         draw.text((width + 6, 20 + 16 * line), name, fill=hues[line % len(hues)], font=font(12))
     draw.text((width + 6, 0), number(high), fill=style.ink, font=font(12))
     draw.text((width + 6, height), number(low), fill=style.ink, font=font(12), anchor="ld")
-    ends = f"{number(float(xs.min()))} … {number(float(xs.max()))} {panel.x_unit}"
-    draw.text((0, height + 6), ends, fill=style.faint, font=font(12))
+    words = f"{number(float(xs.min()))} … {number(float(xs.max()))} {panel.x_unit}"
+    draw.text((0, height + 6), words, fill=style.faint, font=font(12))
     return canvas
 
 

@@ -556,6 +556,22 @@ def test_subclassed() -> None:
     assert error(model.trace(x, watch=("input",), target=1).gradients["input"], wanted) < 1e-5
 
 
+def test_a_softmax_that_cannot_be_undone_is_said() -> None:
+    class Ends(keras.Model):
+        def call(self, x: Any) -> Any:
+            return keras.ops.softmax(keras.ops.mean(x, axis=(1, 2)) * 3.0)
+
+    native = Ends(name="ends")
+    native(np.zeros((1, 12, 12, 3), np.float32))
+    model = KerasModel(native, preprocess={"size": 12})
+    assert model.activation is None
+    assert "cannot be undone" in model.facts["scores"] and "subclassed" in model.facts["scores"]
+    x = pictures(model)
+    assert np.array_equal(model.probabilities(model.trace(x).scores), numpy(native(x, training=False)))
+    assert KerasModel(nets.subclassed()).activation == "softmax"
+    assert "scores" not in KerasModel(nets.functional()).facts
+
+
 def test_subclassed_without_a_size() -> None:
     class Any4(keras.Model):
         def build(self, *_: Any) -> None:

@@ -163,3 +163,14 @@ def test_the_model_is_used_by_one_thread_at_a_time() -> None:
         answers: Iterator[Any] = pool.map(lambda image: look(model, image, "grad-cam").array, images)
         for image, answer in zip(images, answers, strict=True):
             assert np.array_equal(answer, look(model, image, "grad-cam").array)
+
+
+def test_a_visualiser_of_one_framework_says_so(tiny: Model) -> None:
+    @visualiser(title="Torch only", frameworks={"torch"})
+    def torch_only(probe: Probe) -> Note:
+        """Reads the module."""
+        return Note(type(probe.model.native).__name__)
+
+    assert torch_only.why_not(tiny) == "Torch only reads models of torch; this is numpy"
+    with pytest.raises(Unmet, match="reads models of torch"):
+        look(tiny, picture(tiny), torch_only)

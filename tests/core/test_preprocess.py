@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import need
+from needs import need
 from PIL import Image
 
-from cnnlens import InputSpec, open_image
+from cnnlens import InputSpec, Model, Probe, open_image
 from cnnlens.errors import BadInput, UnknownName
-from cnnlens.preprocess import read_preprocess
+from cnnlens.preprocess import PRESETS, from_hf, from_timm, of_keras_family, read_preprocess
 
 
 def test_encoding_and_its_derivative() -> None:
@@ -111,3 +112,158 @@ def test_a_file_that_is_no_preprocessing(tmp_path: Path) -> None:
         read_preprocess(file, 4, 4, 3)
     with pytest.raises(BadInput, match="cannot read"):
         read_preprocess(tmp_path / "none.json", 4, 4, 3)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_facts_are_read_back(preset: str, tmp_path: Path) -> None:
+    spec = read_preprocess(preset, 5, 7, 1 if preset == "mnist" else 3)
+    again = read_preprocess(json.loads(json.dumps(spec.facts())), 1, 1, 1)
+    assert again == spec
+    file = tmp_path / "p.json"
+    file.write_text(json.dumps(spec.facts()))
+    from_file = read_preprocess(file, 1, 1, 1)
+    assert from_file.source == "file p.json"
+    assert dataclasses.replace(from_file, source=spec.source) == spec
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [
+        ("resnet50", "caffe"), ("resnet50_1", "caffe"), ("resnet152v2", "-1..1"), ("vgg19", "caffe"),
+        ("mobilenet_1.00_224", "-1..1"), ("mobilenetv2_0.50_160", "-1..1"), ("MobileNetV3Large", "raw"),
+        ("inception_v3", "-1..1"), ("inception_resnet_v2", "-1..1"), ("xception", "-1..1"),
+        ("nasnet_mobile", "-1..1"), ("NASNet", "-1..1"), ("densenet169", "imagenet"),
+        ("efficientnetb3", "raw"),
+        ("efficientnetv2-s", "raw"), ("convnext_tiny", "raw"),
+        ("resnet50_of_mine", None), ("sequential", None), ("functional_3", None), ("mobilenetwork", None),
+    ],
+)  # fmt: skip
+def test_families_of_keras_applications(name: str, preset: str | None) -> None:
+    found = of_keras_family(name)
+    if preset is None:
+        assert found is None
+        return
+    assert found is not None and name in found["source"]
+    ours = read_preprocess({**found, "size": 2}, 2, 2, 3)
+    wanted = read_preprocess(preset, 2, 2, 3)
+    ends = np.asarray([[[0.0, 0.5, 1.0], [1.0, 0.2, 0.0]]], np.float32)
+    assert np.array_equal(ours.encode(ends), wanted.encode(ends))
+
+
+def test_what_timm_says() -> None:
+    config = {
+        "input_size": [3, 224, 160], "interpolation": "bicubic", "crop_pct": 0.9, "crop_mode": "center",
+        "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
+        "architecture": "vit_tiny_patch16_224", "num_classes": 10,
+    }  # fmt: skip
+    spec = read_preprocess(from_timm(config), 1, 1, 1)
+    assert (spec.height, spec.width, spec.channels) == (224, 160, 3)
+    assert (spec.mean, spec.crop_share, spec.interpolation, spec.resize) == (
+        (0.5,) * 3,
+        0.9,
+        "bicubic",
+        "crop",
+    )
+    assert spec.source == "timm's configuration of vit_tiny_patch16_224"
+    assert read_preprocess(from_timm({"architecture": "x", "pretrained_cfg": config}), 1, 1, 1).width == 160
+    assert read_preprocess(from_timm({"crop_mode": "squash"}), 1, 1, 1).resize == "squash"
+    assert read_preprocess(from_timm({}), 1, 1, 1).mean == (0.485, 0.456, 0.406)  # timm's own default
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224", "inception_v3"])
+def test_timm_itself_prepares_the_same(name: str) -> None:
+    timm = need("timm")
+    config = timm.get_pretrained_cfg(name).to_dict()
+    transform = timm.data.create_transform(**timm.data.resolve_data_config(pretrained_cfg=config))
+    eight = np.random.default_rng(0).integers(64, 192, (12, 12, 3), np.uint8).repeat(30, 0).repeat(30, 1)
+    spec = read_preprocess(from_timm(config), 1, 1, 3)
+    ours = spec.encode(spec.fit(open_image(eight).pixels))
+    theirs = transform(Image.fromarray(eight)).permute(1, 2, 0).numpy()
+    assert np.abs(ours - theirs).max() <= 2.01 / 255 / 0.224  # they round to 8 bits twice
+
+
+HF = {
+    "vit": (
+        {
+            "image_processor_type": "ViTImageProcessor", "size": {"height": 224, "width": 192}, "resample": 2,
+            "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "rescale_factor": 1 / 255,
+        },
+        {"height": 224, "width": 192, "resize": "squash", "mean": (0.5,) * 3, "interpolation": "bilinear"},
+    ),
+    "old vit": (
+        {"feature_extractor_type": "ViTFeatureExtractor", "size": 224, "resample": 3},
+        {"height": 224, "resize": "squash", "interpolation": "bicubic"},
+    ),
+    "resnet": (
+        {
+            "image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 224},
+            "crop_pct": 0.875, "image_mean": [0.4] * 3, "image_std": [0.2] * 3,
+        },
+        {"height": 224, "resize": "crop", "crop_share": 0.875, "std": (0.2,) * 3},
+    ),
+    "convnext, large": (
+        {"image_processor_type": "ConvNextFeatureExtractor", "size": {"shortest_edge": 384}},
+        {"height": 384, "resize": "squash"},
+    ),
+    "mobilenet": (
+        {
+            "size": {"shortest_edge": 256}, "do_center_crop": True,
+            "crop_size": {"height": 224, "width": 224},
+        },
+        {"height": 224, "resize": "crop", "crop_share": 0.875},
+    ),
+    "old with a crop": (
+        {"size": 256, "do_center_crop": True, "crop_size": 224},
+        {"height": 224, "crop_share": 0.875},
+    ),
+    "mobilevit": (
+        {
+            "size": {"shortest_edge": 288}, "do_center_crop": True,
+            "crop_size": {"height": 256, "width": 256}, "do_flip_channel_order": True, "do_normalize": False,
+        },
+        {"order": "BGR", "mean": (0.0,), "crop_share": 256 / 288},
+    ),
+    "efficientnet": (
+        {
+            "size": {"height": 346, "width": 346}, "do_center_crop": True, "rescale_offset": True,
+            "rescale_factor": 1 / 127.5, "crop_size": {"height": 289, "width": 289},
+        },
+        {"height": 289, "resize": "squash", "range": (-1.0, 1.0), "crop_share": 289 / 346},
+    ),
+    "no rescaling": ({"size": 32, "do_rescale": False}, {"range": (0.0, 255.0)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HF)
+def test_what_hugging_face_says(case: str) -> None:
+    config, wanted = HF[case]
+    spec = read_preprocess(from_hf(config), 1, 1, 3)
+    for key, value in wanted.items():
+        found = getattr(spec, key)
+        assert found == (value if isinstance(value, str) else pytest.approx(value)), key
+    assert spec.source.startswith("preprocessor_config.json")
+
+
+def test_a_processor_without_a_size_is_told() -> None:
+    with pytest.raises(BadInput, match="says no size"):
+        from_hf({"image_processor_type": "OddProcessor", "size": {"longest_edge": 3}})
+
+
+def test_squashing_and_then_cutting() -> None:
+    ramp = np.linspace(0, 1, 40, dtype=np.float32)[None, :, None].repeat(20, 0)
+    whole = InputSpec(8, 8, 1, resize="squash").fit(ramp)
+    part = InputSpec(8, 8, 1, resize="squash", crop_share=0.5).fit(ramp)
+    assert whole[0, 0, 0] < 0.1 and part[0, 0, 0] == pytest.approx(0.26, abs=0.03)
+
+
+def test_a_line_of_pixels_costs_no_memory() -> None:
+    line = np.linspace(0, 1, 20_000, dtype=np.float32)[None, :, None]
+    fitted = InputSpec(224, 224, 1).fit(line)  # scaled whole it would be 224 × 4.5 million
+    assert fitted.shape == (224, 224, 1) and abs(float(fitted.mean()) - 0.5) < 1e-3
+
+
+def test_the_tensor_that_the_model_is_fed(tiny: Model) -> None:
+    picture = np.random.default_rng(0).random((8, 8, 3), np.float32)
+    probe = Probe(tiny, picture)
+    assert np.allclose(probe.fed, (picture - 0.5) / 0.25, atol=1e-6)
+    assert np.allclose(tiny.forward(probe.fed[None], (), {}, False).scores[0], probe.scores)

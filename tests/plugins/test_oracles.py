@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import need
+from needs import need
 
 from cnnlens import Heatmap, Model, Probe, look
 

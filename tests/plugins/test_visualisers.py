@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import need
+from needs import need
 
 import cnnlens
 from cnnlens import Bars, Heatmap, Model, Note, Picture, Tiles, look

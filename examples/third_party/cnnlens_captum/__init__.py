@@ -25,6 +25,7 @@ def cost(model: Model, settings: Mapping[str, Any]) -> Cost:
 @visualiser(
     title="Integrated gradients (Captum)",
     needs={"gradients"},
+    frameworks={"torch"},
     paper="Sundararajan, Taly & Yan, 2017",
     link="https://arxiv.org/abs/1703.01365",
     cost=cost,
@@ -46,7 +47,7 @@ def integrated_gradients_captum(
     pixel went. The shares add up to the rise of the score, but for an error that the note tells.
     """
     index = probe.target.index
-    module = _torch_module(probe.model)
+    module = probe.model.native
     if index is None:
         raise errors.Unmet(f"Captum explains a single class; {probe.target.text!r} is none")
     from captum.attr import IntegratedGradients
@@ -73,13 +74,6 @@ def integrated_gradients_captum(
         f"from {baseline} to this picture the score rises by {rise:.4g}; "
         f"the shares add up to all of it but {missing:.2g}, in {steps} steps"
     )
-
-
-def _torch_module(model: Model) -> Any:
-    """The module behind a PyTorch model; Unmet, in words, for any other."""
-    if model.framework != "torch":
-        raise errors.Unmet(f"Captum reads PyTorch models; {model.name} runs on {model.framework}")
-    return model.native
 
 
 def _baseline(pixels: Array, which: Baseline) -> Array:

@@ -38,7 +38,7 @@ def test_the_shares_add_up_to_the_rise() -> None:
 
 def test_it_says_why_it_cannot_read_other_frameworks() -> None:
     model = tiny_model()
-    with pytest.raises(errors.Unmet, match="Captum reads PyTorch models; tiny runs on numpy"):
+    with pytest.raises(errors.Unmet, match="reads models of torch; this is numpy"):
         look(model, picture(model), visualiser)
 
 

@@ -1,0 +1,95 @@
+"""From a picture to what a model expects: size, colour order, range, mean and spread.
+
+One object says all of it, is shown to the user and goes into every manifest. The arithmetic is a
+multiplication and an addition per channel, so gradients are handed back per pixel in [0, 1].
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from ..arrays import Array
+from ..errors import BadInput, UnknownName
+from .fitting import Interpolation, Resize, resized, with_channels
+
+Order = Literal["RGB", "BGR"]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a model expects to be fed, and where that is known from.
+
+    A pixel p in [0, 1] becomes (low + p·(high − low) − mean) / std, per channel in RGB order, and the
+    channels are then put into `order`. `resize` says how a picture of another shape is fitted:
+    `crop` scales the shorter side to size / crop_share and cuts the middle out, `squash` ignores the
+    aspect ratio (and cuts, where crop_share is below 1), `pad` adds black bars.
+    """
+
+    height: int
+    width: int
+    channels: int = 3
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    range: tuple[float, float] = (0.0, 1.0)
+    order: Order = "RGB"
+    resize: Resize = "crop"
+    crop_share: float = 1.0
+    interpolation: Interpolation = "bilinear"
+    source: str = "assumed"
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width, self.channels) < 1:
+            raise BadInput(f"an input of {self.height}×{self.width}×{self.channels} has no pixels")
+        for name in ("mean", "std"):
+            values = tuple(float(v) for v in getattr(self, name))
+            if len(values) not in (1, self.channels):
+                raise BadInput(f"{name} has {len(values)} values for {self.channels} channel(s)")
+            object.__setattr__(self, name, values)
+        if 0.0 in self.std:
+            raise BadInput("std holds a zero: the input would be infinite")
+        if self.resize not in get_args(Resize):
+            raise UnknownName("resize rule", str(self.resize), get_args(Resize))
+        if self.interpolation not in get_args(Interpolation):
+            raise UnknownName("interpolation", str(self.interpolation), get_args(Interpolation))
+        if self.order not in get_args(Order):
+            raise UnknownName("colour order", str(self.order), get_args(Order))
+        if not 0 < self.crop_share <= 1:
+            raise BadInput(
+                f"crop_share is a share of the picture, more than 0 and at most 1, not {self.crop_share}"
+            )
+
+    @property
+    def scale(self) -> Array:
+        """The factor of each channel, (1,) or (channels,), in RGB order."""
+        low, high = self.range
+        return np.asarray((high - low) / np.asarray(self.std), np.float32)
+
+    def encode(self, pixels: Array) -> Array:
+        """Pixels (…, h, w, c) in [0, 1] → what the model is fed."""
+        offset = (self.range[0] - np.asarray(self.mean)) / np.asarray(self.std)
+        fed = pixels * self.scale + offset.astype(np.float32)
+        return self._ordered(fed)
+
+    def per_pixel(self, gradients: Array) -> Array:
+        """A gradient by what the model is fed → the gradient by the pixels in [0, 1]."""
+        return self._ordered(gradients) * self.scale
+
+    def _ordered(self, values: Array) -> Array:
+        if self.order == "BGR" and self.channels == 3:
+            values = values[..., ::-1]
+        return np.ascontiguousarray(values, np.float32)
+
+    def fit(self, pixels: Array) -> Array:
+        """A picture (H, W, C) in [0, 1] of any size → (height, width, channels), still in [0, 1]."""
+        return resized(
+            with_channels(pixels, self.channels),
+            (self.height, self.width), self.resize, self.crop_share, self.interpolation,
+        )  # fmt: skip
+
+    def facts(self) -> dict[str, Any]:
+        """The specification as plain JSON-able values; `read_preprocess` reads them back."""
+        return dataclasses.asdict(self)
