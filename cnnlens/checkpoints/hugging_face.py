@@ -16,6 +16,7 @@ from ..errors import CannotOpen, Mismatch, MissingPackage, Refused
 from ..preprocess import from_hf
 from .architecture import build
 from .fitting import fit_weights
+from .safetensors_header import read_header
 
 if TYPE_CHECKING:
     from . import Opened
@@ -40,6 +41,8 @@ def open_repository(path: Path, *, device: str | None) -> Opened:
             f"{path} has a {_CONFIG} and no .safetensors file, the only kind of weights read from such a "
             "folder: save them with save_pretrained(…, safe_serialization=True)"
         )
+    for file in weights:
+        read_header(file)
     opened = _open_timm(config, weights[0]) if "model_type" not in config else _open_hf(path, config)
     from . import sha256
     from .torch_file import check_device, placed

@@ -7,21 +7,23 @@ framework is imported, and no class or function that the file names.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from importlib import import_module
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from ..errors import CannotOpen, CnnlensError
+from ..errors import CannotOpen
 from . import sha256
 from .archives import read_archive
 from .dense import foreign_names, oddities
 from .exported import exported_tensors
 from .formats import Format, recognise
 from .found import find_weights, wrapped_prefixes
+from .index import read_table
 from .inspection import Inspection, TensorFact, class_count
 from .keras_config import code_named, layer_count
 from .keras_content import KerasContent, read_keras_h5, read_keras_zip, too_wide
 from .limits import MOST_TEXT
+from .matching import find
 from .safetensors_header import read_header
 from .torch_content import read_torch_legacy, read_torch_zip
 from .words import brief, shown
@@ -47,16 +49,21 @@ def inspect(path: str | Path) -> Inspection:
     return replace(told, architecture=architecture, classes=classes)
 
 
+@dataclass(frozen=True)
+class _Listed:
+    """A library of architectures as the shipped table lists it: nothing of it need be installed or imported."""
+
+    title: str
+    version: str = ""
+
+    def names(self) -> list[str]:
+        return sorted(read_table()[self.title])
+
+
 def _matched(told: Inspection) -> tuple[str, int | None]:
     """The architectures that names and shapes fit, and the number of classes that goes with them."""
-    try:
-        find = import_module(".matching", __package__).find
-    except (ImportError, AttributeError):
-        return "not looked for", None
-    try:
-        match = find({tensor.name: tensor for tensor in told.tensors}) if told.tensors else None
-    except CnnlensError as error:  # such as torchvision, which is not installed
-        return f"not looked for: {error}", None
+    listed: Any = [_Listed(title) for title in read_table()]
+    match = find({tensor.name: tensor for tensor in told.tensors}, listed) if told.tensors else None
     return ("none that is known", None) if match is None else (" or ".join(match.names), match.classes)
 
 

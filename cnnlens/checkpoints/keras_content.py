@@ -84,9 +84,12 @@ def check_widths(content: KerasContent, name: str) -> None:
         raise Refused(f"{name} declares {told}")
 
 
-def check_config(config: Any, name: str) -> None:
-    """Refuse a configuration that names code: Keras would run it, or import what the file names."""
-    code = code_named(config)
+def check_config(config: Any, name: str, *, own_code: bool = False) -> None:
+    """Refuse a configuration that names code: Keras would run it, or import what the file names.
+
+    With `own_code`, classes of other modules pass: the person has named them, and Keras refuses the others.
+    """
+    code = code_named(config, programs_only=own_code)
     if code:
         told = ", ".join(shown(one, 80) for one in code[:5]) + (
             f" and {len(code) - 5} more" if len(code) > 5 else ""

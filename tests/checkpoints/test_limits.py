@@ -145,6 +145,24 @@ def test_code_in_a_configuration() -> None:
     assert code_named({"module": "kerasevil.layers", "class_name": "Dense"}) == ["kerasevil.layers.Dense"]
 
 
+def test_own_classes_pass_where_a_person_named_them_and_lambdas_do_not() -> None:
+    config = {
+        "layers": [{"module": "mine.layers", "class_name": "Blur"}, {"class_name": "Lambda", "config": {}}]
+    }
+    assert code_named(config) == ["mine.layers.Blur", "Lambda"]
+    assert code_named(config, programs_only=True) == ["Lambda"]
+
+
+def test_what_is_read_as_nothing_is_named_alike_on_both_sides() -> None:
+    from cnnlens.checkpoints.dense import HARMLESS
+    from cnnlens.checkpoints.harmless import harmless_globals
+
+    told = [
+        one[1] if isinstance(one, tuple) else f"{one.__module__}.{one.__name__}" for one in harmless_globals()
+    ]
+    assert sorted(told) == sorted(HARMLESS)
+
+
 FLOORS = {
     "torch": "2.10", "keras": "3.15.1", "pillow": "12.3", "flask": "3.1.3", "werkzeug": "3.1.6",
     "waitress": "3.0.2",
@@ -230,4 +248,4 @@ def test_safe_mode_is_off_only_by_trust() -> None:
         for call in calls(tree):
             for word in call.keywords:
                 if word.arg == "safe_mode":
-                    assert ast.unparse(word.value) in ("True", "not trust"), path
+                    assert ast.unparse(word.value) in ("True", "not trust", "not asked.trust"), path
