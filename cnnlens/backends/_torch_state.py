@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @contextmanager
@@ -17,9 +17,8 @@ def frozen_in_eval(module: nn.Module, device: torch.device) -> Iterator[None]:
     """
     training = [part for part in module.modules() if part.training]
     wanting = [p for p in module.parameters() if p.requires_grad]
-    buffers = [(b, b._version, b.detach().clone()) for b in module.buffers() if not b.is_inference()]
     devices = [device] if device.type == "cuda" else []
-    with torch.inference_mode(False), torch.random.fork_rng(devices):
+    with torch.inference_mode(False), torch.random.fork_rng(devices), _copied_buffers(module):
         try:
             for part in training:
                 part.training = False
@@ -31,8 +30,27 @@ def frozen_in_eval(module: nn.Module, device: torch.device) -> Iterator[None]:
                 part.training = True
             for parameter in wanting:
                 parameter.requires_grad_(True)
-            with torch.no_grad():
-                for buffer, version, before in buffers:
-                    # a forward may write in eval mode too, and not every write is counted
-                    if buffer._version != version or not torch.equal(buffer, before):
-                        buffer.copy_(before)
+
+
+@contextmanager
+def _copied_buffers(module: nn.Module) -> Iterator[None]:
+    """Copies in the place of all buffers: a forward may write to its own in eval mode too.
+
+    Writing the old values back afterwards would not do: the graph may still need what was written.
+    """
+    own: list[tuple[nn.Module, str, Tensor]] = [
+        (part, name, buffer)
+        for part in module.modules()
+        for name, buffer in part._buffers.items()
+        if buffer is not None
+    ]
+    copies: dict[int, Tensor] = {}  # a buffer that two modules share stays shared
+    try:
+        with torch.no_grad():
+            for part, name, buffer in own:
+                copy = copies.setdefault(id(buffer), buffer.detach().clone())
+                part._buffers[name] = copy
+        yield
+    finally:
+        for part, name, buffer in own:
+            part._buffers[name] = buffer
