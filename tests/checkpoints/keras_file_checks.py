@@ -381,6 +381,25 @@ def test_what_theano_padded_otherwise_is_said(tmp_path: Path) -> None:
         cnnlens.load(folder)
 
 
+def test_the_command_line(tmp_path: Path, own: Path) -> None:
+    from click.testing import CliRunner
+
+    from cnnlens.cli import main
+
+    def run(*words: object) -> Any:
+        return CliRunner().invoke(main, [str(word) for word in words])
+
+    shutil.copy(OLD / "legacy" / "graph.h5", tmp_path / "weights.h5")
+    shutil.copy(OLD / "legacy" / "graph.json", tmp_path / "model.json")
+    done = run("layers", tmp_path)
+    assert done.exit_code == 0 and "inner/" in done.output
+    assert run("layers", OLD / "own.keras", "--custom", own).exit_code == 0
+    refused = run("layers", OLD / "code.h5")
+    assert refused.exit_code == 3 and "--trust" in refused.output
+    assert run("layers", OLD / "code.h5", "--trust").exit_code == 0
+    assert run("layers", OLD / "own.keras").exit_code == 1
+
+
 # -- broken files -----------------------------------------------------------------------------------------
 
 
