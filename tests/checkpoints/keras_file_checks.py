@@ -419,6 +419,24 @@ def test_files_of_something_else(tmp_path: Path) -> None:
         cnnlens.load(tmp_path / "z.keras")
 
 
+@pytest.mark.parametrize("name", ["graph.h5", "graph.keras", "legacy/graph.h5"])
+def test_damaged_files_are_told_as_such(tmp_path: Path, name: str) -> None:
+    whole, rng = (OLD / name).read_bytes(), np.random.default_rng(7)
+    shutil.copy(OLD / "legacy" / "graph.json", tmp_path / "model.json")
+    told = 0
+    for turn in range(12):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole) // 4, 8):
+            damaged[place] = int(rng.integers(256))
+        file = tmp_path / Path(name).name
+        file.write_bytes(damaged if turn % 2 else whole[: int(rng.integers(8, len(whole)))])
+        try:
+            cnnlens.load(file)
+        except cnnlens.errors.CnnlensError:
+            told += 1
+    assert told >= 9  # the others had a weight changed, which nothing could know
+
+
 def test_weights_kept_in_another_file(tmp_path: Path) -> None:
     folder, _, _ = keras1_files.theano_like(tmp_path / "m", ":0")
     (folder / "weights.hdf5").rename(tmp_path / "other.hdf5")
