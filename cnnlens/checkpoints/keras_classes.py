@@ -54,13 +54,13 @@ def find_classes(
     for one in _named(keras, [config], "", True):
         if one.kind in _PROGRAMS and not trust:
             raise Refused(
-                f"{source.name}: layer {one.layer!r} is a {one.kind}, which is code and not data: "
-                "opening it would run that code. If you trust who made it, say --trust; or write the model in "
-                "Python and open these weights with it: --arch file.py:callable"
+                f"{source.name}: layer {one.layer!r} is a {one.kind}, code and not data: "
+                "opening it would run that code. If you trust who made it, say --trust; or write the model "
+                "in Python and open these weights with it: --arch file.py:callable"
             )
         if one.kind in _CALLS:
             raise CannotOpen(
-                f"{source.name}: layer {one.layer!r} is a {one.kind}, Keras 2's record of a call of a "
+                f"{source.name}: layer {one.layer!r} is a {one.kind}, Keras 2's record of calling a "
                 "TensorFlow function, which Keras 3 cannot run. Write the model with layers in its place "
                 "(Rescaling, Add, Cropping2D …) and open these weights with it: --arch file.py:callable"
             )

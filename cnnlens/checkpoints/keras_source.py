@@ -111,17 +111,17 @@ def _layout(group: Any, name: str) -> Layout:
 @contextmanager
 def open_hdf5(path: Any) -> Iterator[Any]:
     """An HDF5 file to be read; CannotOpen where it is damaged."""
+    name = getattr(path, "name", path)
     try:
         import h5py
     except ImportError as error:
-        raise MissingPackage("h5py", "keras", f"{getattr(path, 'name', path)}, a Keras HDF5 file,") from error
+        raise MissingPackage("h5py", "keras", f"{name}, a Keras HDF5 file,") from error
     try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        name = getattr(path, "name", path)
-        raise CannotOpen(f"{name} is an HDF5 file that is damaged or cut off: {error}") from error
-    with file:
-        yield file
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, RuntimeError, KeyError, ValueError) as error:  # what h5py raises, wherever the damage is
+        reason = str(error).partition("\n")[0][:200]
+        raise CannotOpen(f"{name} is an HDF5 file that is damaged or cut off: {reason}") from error
 
 
 def _parsed(text: Any, name: str) -> Any:

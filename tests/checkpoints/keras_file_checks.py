@@ -381,6 +381,25 @@ def test_what_theano_padded_otherwise_is_said(tmp_path: Path) -> None:
         cnnlens.load(folder)
 
 
+def test_the_command_line(tmp_path: Path, own: Path) -> None:
+    from click.testing import CliRunner
+
+    from cnnlens.cli import main
+
+    def run(*words: object) -> Any:
+        return CliRunner().invoke(main, [str(word) for word in words])
+
+    shutil.copy(OLD / "legacy" / "graph.h5", tmp_path / "weights.h5")
+    shutil.copy(OLD / "legacy" / "graph.json", tmp_path / "model.json")
+    done = run("layers", tmp_path)
+    assert done.exit_code == 0 and "inner/" in done.output
+    assert run("layers", OLD / "own.keras", "--custom", own).exit_code == 0
+    refused = run("layers", OLD / "code.h5")
+    assert refused.exit_code == 3 and "--trust" in refused.output
+    assert run("layers", OLD / "code.h5", "--trust").exit_code == 0
+    assert run("layers", OLD / "own.keras").exit_code == 1
+
+
 # -- broken files -----------------------------------------------------------------------------------------
 
 
@@ -398,6 +417,24 @@ def test_files_of_something_else(tmp_path: Path) -> None:
         archive.writestr("metadata.json", "{}")
     with pytest.raises(CannotOpen, match="that is no JSON"):
         cnnlens.load(tmp_path / "z.keras")
+
+
+@pytest.mark.parametrize("name", ["graph.h5", "graph.keras", "legacy/graph.h5"])
+def test_damaged_files_are_told_as_such(tmp_path: Path, name: str) -> None:
+    whole, rng = (OLD / name).read_bytes(), np.random.default_rng(7)
+    shutil.copy(OLD / "legacy" / "graph.json", tmp_path / "model.json")
+    told = 0
+    for turn in range(12):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole) // 4, 8):
+            damaged[place] = int(rng.integers(256))
+        file = tmp_path / Path(name).name
+        file.write_bytes(damaged if turn % 2 else whole[: int(rng.integers(8, len(whole)))])
+        try:
+            cnnlens.load(file)
+        except cnnlens.errors.CnnlensError:
+            told += 1
+    assert told >= 9  # the others had a weight changed, which nothing could know
 
 
 def test_weights_kept_in_another_file(tmp_path: Path) -> None:
