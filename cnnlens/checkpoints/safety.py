@@ -14,13 +14,11 @@ from .safetensors_header import read_header
 from .torch_content import TorchContent, read_torch_legacy, read_torch_zip
 
 
-def check_before_loading(
-    path: Path, kind: Format, *, trust: bool = False, custom: bool = False, arch: bool = False
-) -> None:
+def check_before_loading(path: Path, kind: Format, *, trust: bool = False, arch: bool = False) -> None:
     """Refused or CannotOpen where the file is broken, a bomb, or holds code.
 
-    `trust` lets code pass, for that is what it says. `custom` says that the person named the classes of a Keras
-    file, whose Lambdas and other programs are refused all the same; `arch` that its configuration is not read.
+    `trust` lets code pass, for that is what it says; `arch` says that a Keras file's own configuration is not
+    read. Classes that are not Keras's are left to the loader, which knows those that a person has named.
     """
     check_floor(kind.framework)
     if kind.variant == "safetensors":
@@ -32,7 +30,7 @@ def check_before_loading(
         if not arch:
             check_widths(content, path.name)
         if not arch and not trust:
-            check_config(content.config, path.name, own_code=custom)
+            check_config(content.config, path.name)
 
 
 def _allowed_by_user() -> list[str]:

@@ -145,7 +145,7 @@ def test_code_in_a_configuration() -> None:
     assert code_named({"module": "kerasevil.layers", "class_name": "Dense"}) == ["kerasevil.layers.Dense"]
 
 
-def test_own_classes_pass_where_a_person_named_them_and_lambdas_do_not() -> None:
+def test_classes_are_told_and_programs_are_told_apart() -> None:
     config = {
         "layers": [{"module": "mine.layers", "class_name": "Blur"}, {"class_name": "Lambda", "config": {}}]
     }
