@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from needs import need
 
 import cnnlens
 from cnnlens.testing import tiny_model, tiny_torch
+
+# Where a test of this process opens a Keras file; tests of engines have a process each and name theirs.
+os.environ.setdefault("KERAS_BACKEND", "torch")
 
 
 @pytest.fixture

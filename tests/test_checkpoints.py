@@ -190,7 +190,7 @@ def test_files_that_are_no_checkpoints(tmp_path: Path, name: str, arch: str) -> 
     else:
         file.write_bytes(content)
     if name == "cut.h5":
-        need("keras")
+        need("h5py")
         arch = None  # type: ignore[assignment]
     with pytest.raises(CannotOpen, match=told):
         cnnlens.load(file, arch=arch)

@@ -540,7 +540,7 @@ def test_channels_first() -> None:
 def test_subclassed() -> None:
     native = nets.subclassed()
     model = KerasModel(native)
-    assert model.can == {"gradients", "weights"} and model.input.height == 12
+    assert model.can == {"gradients", "weights", "classes"} and model.input.height == 12
     assert [(layer.name, layer.kind, layer.shape) for layer in model.layers] == [
         ("conv", "convolution", ()), ("drop", "dropout", ()), ("pool", "pooling", ()), ("dense", "dense", ()),
     ]  # fmt: skip
