@@ -180,7 +180,7 @@ def test_nothing_stops_for_broken_plugins(broken: Path, checkpoint: Path) -> Non
 EMPTY = """
 import sys
 from importlib import metadata
-metadata.entry_points = lambda **_: []
+metadata.entry_points = lambda **_: metadata.EntryPoints()
 from cnnlens.cli import main
 main(prog_name="cnnlens")
 """
@@ -200,7 +200,7 @@ def test_without_any_plugin_the_commands_still_run(checkpoint: Path) -> None:
 def test_without_any_plugin_the_core_still_looks() -> None:
     code = """
 from importlib import metadata
-metadata.entry_points = lambda **_: []
+metadata.entry_points = lambda **_: metadata.EntryPoints()
 import cnnlens
 from cnnlens.testing import picture, tiny_model
 @cnnlens.visualiser(title="Brightness")
