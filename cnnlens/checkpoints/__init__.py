@@ -46,7 +46,7 @@ def open_checkpoint(
             return open_folder(path, arch=arch, arch_args=arch_args, device=device, trust=trust)
     path = folder.weights if folder else path
     kind = recognise(path)
-    check_before_loading(path, kind, trust=trust, custom=custom is not None, arch=arch is not None)
+    check_before_loading(path, kind, trust=trust, arch=arch is not None)
     digest = sha256(path)
     facts = {"checkpoint": path.name, "checkpoint_sha256": digest, "format": kind.title}
     if kind.framework == "keras":

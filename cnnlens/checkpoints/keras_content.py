@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import CannotOpen, Refused
 from .archives import read_archive
 from .hdf5_tree import Dataset, read_tree
-from .keras_config import code_named, objects, parse_config
+from .keras_config import objects, parse_config
 from .limits import GRACE, MOST_TEXT
 from .words import shown
 
@@ -30,8 +30,6 @@ class KerasContent:
 def read_keras_zip(path: Path) -> KerasContent:
     """The description of a `.keras` file."""
     archive = read_archive(path)
-    if path.suffix.lower() in (".h5", ".hdf5"):
-        raise CannotOpen(f"{path.name} is a .keras file by its content: Keras goes by the name, so rename it")
     told = parse_config(archive.read("metadata.json", MOST_TEXT), path.name)
     config = parse_config(archive.read("config.json", MOST_TEXT), path.name)
     datasets: tuple[Dataset, ...] = ()
@@ -82,19 +80,3 @@ def check_widths(content: KerasContent, name: str) -> None:
     told = next(too_wide(content), None)
     if told is not None:
         raise Refused(f"{name} declares {told}")
-
-
-def check_config(config: Any, name: str, *, own_code: bool = False) -> None:
-    """Refuse a configuration that names code: Keras would run it, or import what the file names.
-
-    With `own_code`, classes of other modules pass: the person has named them, and Keras refuses the others.
-    """
-    code = code_named(config, programs_only=own_code)
-    if code:
-        told = ", ".join(shown(one, 80) for one in code[:5]) + (
-            f" and {len(code) - 5} more" if len(code) > 5 else ""
-        )
-        raise Refused(
-            f"{name} names code that is not Keras's own, and opening it would run that code ({told}). "
-            "If you trust who made it, say --trust"
-        )

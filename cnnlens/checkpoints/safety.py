@@ -9,18 +9,16 @@ from pathlib import Path
 from .dense import check_pickled
 from .floors import check_floor
 from .formats import Format
-from .keras_content import KerasContent, check_config, check_widths, read_keras_h5, read_keras_zip
+from .keras_content import KerasContent, check_widths, read_keras_h5, read_keras_zip
 from .safetensors_header import read_header
 from .torch_content import TorchContent, read_torch_legacy, read_torch_zip
 
 
-def check_before_loading(
-    path: Path, kind: Format, *, trust: bool = False, custom: bool = False, arch: bool = False
-) -> None:
+def check_before_loading(path: Path, kind: Format, *, trust: bool = False, arch: bool = False) -> None:
     """Refused or CannotOpen where the file is broken, a bomb, or holds code.
 
-    `trust` lets code pass, for that is what it says. `custom` says that the person named the classes of a Keras
-    file, whose Lambdas and other programs are refused all the same; `arch` that its configuration is not read.
+    `trust` lets code pass, for that is what it says; `arch` says that a Keras file's own configuration is not
+    read. What that configuration names is left to Keras's loader, which knows what a person has named.
     """
     check_floor(kind.framework)
     if kind.variant == "safetensors":
@@ -31,8 +29,6 @@ def check_before_loading(
         content = _KERAS[kind.variant](path)
         if not arch:
             check_widths(content, path.name)
-        if not arch and not trust:
-            check_config(content.config, path.name, own_code=custom)
 
 
 def _allowed_by_user() -> list[str]:

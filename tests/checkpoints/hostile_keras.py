@@ -99,7 +99,7 @@ def tensorflow_program(path: Path, canary: Path) -> None:
     path.write_bytes(with_config(layer("TFSMLayer", filepath=str(canary.parent), call_endpoint="serve")))
 
 
-@hostile(".keras")
+@hostile(".keras", "CannotOpen")
 def class_of_another_module(path: Path, canary: Path) -> None:
     def change(config: dict[str, Any]) -> None:
         config["config"]["layers"][0] |= {"module": "os", "class_name": "system", "registered_name": "system"}
@@ -108,7 +108,7 @@ def class_of_another_module(path: Path, canary: Path) -> None:
     path.write_bytes(with_config(change))
 
 
-@hostile(".keras")
+@hostile(".keras", "CannotOpen")
 def function_of_another_module(path: Path, canary: Path) -> None:
     def change(config: dict[str, Any]) -> None:
         config["config"]["layers"][-1]["config"]["activation"] = {
@@ -118,7 +118,7 @@ def function_of_another_module(path: Path, canary: Path) -> None:
     path.write_bytes(with_config(change))
 
 
-@hostile(".keras")
+@hostile(".keras", "CannotOpen")
 def module_that_is_not_there(path: Path, canary: Path) -> None:
     def change(config: dict[str, Any]) -> None:
         config |= {"module": "keras_cnnlens_evil.models", "class_name": "Net", "registered_name": "Net"}

@@ -252,11 +252,11 @@ def quantised() -> Any:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: torch.ones(4, 4).to_sparse(), "sparse_coo tensor"),
-        (lambda: torch.eye(4).to_sparse_csr(), "sparse_csr tensor"),
+        (lambda: torch.ones(4, 4).to_sparse(), "a sparse tensor"),
+        (lambda: torch.eye(4).to_sparse_csr(), "a sparse tensor"),
         (quantised, "quantised tensor"),
         (lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "nested_tensor"),
-        (lambda: torch.ones(2, device="meta"), "without plain numbers"),
+        (lambda: torch.ones(2, device="meta"), "a tensor without numbers"),
     ],
 )
 def test_only_dense_numbers_are_taken(tmp_path: Path, make: Any, told: str) -> None:
@@ -272,7 +272,7 @@ def test_arguments_are_read_as_data_and_code_is_not(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "canary",))
 
     torch.save({"model": squeezenet().state_dict(), "args": Trap()}, tmp_path / "trap.pth")
-    with pytest.raises(Refused, match=r"would run code .*\(Unsupported global: GLOBAL getattr\)"):
+    with pytest.raises(Refused, match=r"would run code .*\(builtins\.getattr, pathlib\.Path\)"):
         cnnlens.load(tmp_path / "trap.pth")
     assert not (tmp_path / "canary").exists()
 
