@@ -39,6 +39,7 @@ HARMLESS = (
     "numpy.dtypes.Float64DType", "numpy.dtypes.Float32DType", "numpy.dtypes.Int64DType",
     "pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePosixPath", "pathlib._local.PosixPath",
 )  # fmt: skip
+_KINDS = {"sparse": "a sparse tensor", "qtensor": "a quantised tensor", "meta": "a tensor without numbers"}
 _ENCODINGS = {"latin1", "latin-1", "utf-8", "utf8", "ascii"}
 _DICT_NAMES = frozenset(dir(dict))
 
@@ -78,7 +79,8 @@ def _odd_call(made: Made) -> str | None:
         kind = function.name.removeprefix("_rebuild_").replace("_", " ")
         if kind in ("tensor", "tensor v2", "tensor v3", "parameter"):
             return "a tensor whose storage, shape or strides are not as PyTorch writes them"
-        return f"a tensor that is not a plain dense one of numbers ({kind})"
+        words = [word for word in _KINDS if word in kind]
+        return _KINDS[words[0]] if words else f"a tensor that is not a plain dense one of numbers ({kind})"
     rule = _CALLS.get(str(function))
     return None if rule is not None and rule(made) else _unexpected(made)
 

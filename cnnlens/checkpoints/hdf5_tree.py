@@ -102,7 +102,8 @@ class _Walk:
                 self._refuse(f"more than {_MOST_OBJECTS:,} entries")
             link = group.get(key, getlink=True)
             if not isinstance(link, self._h5py.HardLink):
-                self._refuse(f"a link that may lead out of it ({type(link).__name__} at {place[:80]!r})")
+                lies = "in another file" if isinstance(link, self._h5py.ExternalLink) else "elsewhere"
+                self._refuse(f"a link to what lies {lies} ({place[:80]!r})")
             one = group[key]
             where = self._h5py.h5o.get_info(one.id)
             if (where.fileno, where.addr) in self._met:

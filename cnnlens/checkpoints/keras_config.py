@@ -30,10 +30,9 @@ def parse_config(text: str | bytes, name: str) -> Any:
         raise CannotOpen(f"{name} has a configuration that is no JSON: {str(error)[:100]}") from error
 
 
-def code_named(config: Any, *, programs_only: bool = False) -> list[str]:
+def code_named(config: Any) -> list[str]:
     """What a configuration would run or import: Lambda layers, programs, classes that are not Keras's."""
-    found = (one for one in objects(config) if not programs_only or _is_program(one))
-    return list(dict.fromkeys(filter(None, map(_code, found))))
+    return list(dict.fromkeys(filter(None, map(_code, objects(config)))))
 
 
 def objects(config: Any) -> Iterator[dict[str, Any]]:
@@ -49,15 +48,10 @@ def objects(config: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(reversed(one))
 
 
-def _is_program(one: dict[str, Any]) -> bool:
-    name = one.get("class_name")
-    return isinstance(name, str) and name.rpartition(">")[2] in _PROGRAMS
-
-
 def _code(one: dict[str, Any]) -> str | None:
     module, name = one.get("module"), one.get("class_name")
     told = _object_name(one)
-    if _is_program(one):
+    if isinstance(name, str) and name.rpartition(">")[2] in _PROGRAMS:
         inner = one.get("config")
         layer = inner.get("name") if isinstance(inner, dict) else None
         return f"{told} (layer {layer!r:.60})" if isinstance(layer, str) else told

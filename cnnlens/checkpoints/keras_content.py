@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import CannotOpen, Refused
 from .archives import read_archive
 from .hdf5_tree import Dataset, read_tree
-from .keras_config import code_named, objects, parse_config
+from .keras_config import objects, parse_config
 from .limits import GRACE, MOST_TEXT
 from .words import shown
 
@@ -80,16 +80,3 @@ def check_widths(content: KerasContent, name: str) -> None:
     told = next(too_wide(content), None)
     if told is not None:
         raise Refused(f"{name} declares {told}")
-
-
-def check_config(config: Any, name: str) -> None:
-    """Refuse a configuration that holds code: a Lambda layer, or a program for another framework."""
-    code = code_named(config, programs_only=True)
-    if code:
-        told = ", ".join(shown(one, 80) for one in code[:5]) + (
-            f" and {len(code) - 5} more" if len(code) > 5 else ""
-        )
-        raise Refused(
-            f"{name} holds code and not only data, and opening it would run that code ({told}). "
-            "If you trust who made it, say --trust"
-        )

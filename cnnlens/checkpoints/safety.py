@@ -9,7 +9,7 @@ from pathlib import Path
 from .dense import check_pickled
 from .floors import check_floor
 from .formats import Format
-from .keras_content import KerasContent, check_config, check_widths, read_keras_h5, read_keras_zip
+from .keras_content import KerasContent, check_widths, read_keras_h5, read_keras_zip
 from .safetensors_header import read_header
 from .torch_content import TorchContent, read_torch_legacy, read_torch_zip
 
@@ -18,7 +18,7 @@ def check_before_loading(path: Path, kind: Format, *, trust: bool = False, arch:
     """Refused or CannotOpen where the file is broken, a bomb, or holds code.
 
     `trust` lets code pass, for that is what it says; `arch` says that a Keras file's own configuration is not
-    read. Classes that are not Keras's are left to the loader, which knows those that a person has named.
+    read. What that configuration names is left to Keras's loader, which knows what a person has named.
     """
     check_floor(kind.framework)
     if kind.variant == "safetensors":
@@ -29,8 +29,6 @@ def check_before_loading(path: Path, kind: Format, *, trust: bool = False, arch:
         content = _KERAS[kind.variant](path)
         if not arch:
             check_widths(content, path.name)
-        if not arch and not trust:
-            check_config(content.config, path.name)
 
 
 def _allowed_by_user() -> list[str]:

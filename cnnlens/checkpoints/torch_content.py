@@ -12,7 +12,7 @@ from typing import IO, Any
 from ..errors import CannotOpen, Refused
 from .archives import Archive, read_archive
 from .limits import MOST_TEXT, check_declared
-from .notes import Pickle
+from .notes import Global, Pickle
 from .pickles import read_pickle
 from .storages import ITEM_SIZES, Storage, storage_of, view_of
 from .words import brief, shown
@@ -92,7 +92,7 @@ def _storages(path: Path, pickle: Pickle) -> list[Storage]:
         if storage is None and isinstance(kept.place, tuple) and kept.place[:1] == ("module",):
             continue  # a class with its source: named as code where the pickle is checked
         if storage is None:
-            raise Refused(f"{path.name} keeps something beside its pickle that is no storage of numbers")
+            raise Refused(f"{path.name} holds {_unknown(kept.place)}; only dense tensors of numbers are read")
         before = found.setdefault(storage.key, storage)
         if before != storage:
             raise Refused(f"{path.name} claims its storage {storage.key!r} in two sizes or dtypes")
@@ -100,6 +100,13 @@ def _storages(path: Path, pickle: Pickle) -> list[Storage]:
         if view is not None and not _is_within(view, storage):
             raise Refused(f"{path.name} has a view beyond its storage {storage.key!r}")
     return list(found.values())
+
+
+def _unknown(place: Any) -> str:
+    kind = place[1] if isinstance(place, tuple) and len(place) > 1 else None
+    if isinstance(kind, Global) and kind.name.startswith(("QInt", "QUInt")):
+        return "a quantised tensor"
+    return "something beside its pickle that is no storage of numbers"
 
 
 def _is_within(view: tuple[Any, ...], storage: Storage) -> bool:

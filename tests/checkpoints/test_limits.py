@@ -145,14 +145,6 @@ def test_code_in_a_configuration() -> None:
     assert code_named({"module": "kerasevil.layers", "class_name": "Dense"}) == ["kerasevil.layers.Dense"]
 
 
-def test_classes_are_told_and_programs_are_told_apart() -> None:
-    config = {
-        "layers": [{"module": "mine.layers", "class_name": "Blur"}, {"class_name": "Lambda", "config": {}}]
-    }
-    assert code_named(config) == ["mine.layers.Blur", "Lambda"]
-    assert code_named(config, programs_only=True) == ["Lambda"]
-
-
 def test_what_is_read_as_nothing_is_named_alike_on_both_sides() -> None:
     from cnnlens.checkpoints.dense import HARMLESS
     from cnnlens.checkpoints.harmless import harmless_globals

@@ -252,11 +252,11 @@ def quantised() -> Any:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: torch.ones(4, 4).to_sparse(), "sparse tensor"),
-        (lambda: torch.eye(4).to_sparse_csr(), "sparse tensor"),
-        (quantised, "no storage of numbers"),
+        (lambda: torch.ones(4, 4).to_sparse(), "a sparse tensor"),
+        (lambda: torch.eye(4).to_sparse_csr(), "a sparse tensor"),
+        (quantised, "quantised tensor"),
         (lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "nested_tensor"),
-        (lambda: torch.ones(2, device="meta"), "meta tensor"),
+        (lambda: torch.ones(2, device="meta"), "a tensor without numbers"),
     ],
 )
 def test_only_dense_numbers_are_taken(tmp_path: Path, make: Any, told: str) -> None:
