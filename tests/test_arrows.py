@@ -37,7 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "targets": {"arrays", "errors"},
     # a file becomes a native model, a native model a Model
     "model": {"arrays", "errors", "layer", "preprocess", "targets"},
-    "checkpoints": {"errors", "preprocess"},
+    "checkpoints": {"errors", "labels", "preprocess"},
     "backends": {"arrays", "errors", "layer", "model", "preprocess", "targets"},
     "opening": {"backends", "checkpoints", "errors", "labels", "model"},
     "demo": {"errors", "opening"},

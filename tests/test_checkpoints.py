@@ -93,6 +93,20 @@ def test_the_facts_say_what_was_opened(tmp_path: Path, arch: str, weights: dict[
     assert model.facts["opening_notes"] == ["weights found under 'state_dict'", "prefix 'module.' taken off"]
 
 
+def test_the_names_of_classes_in_a_checkpoint_are_used(
+    tmp_path: Path, arch: str, weights: dict[str, Any]
+) -> None:
+    file = tmp_path / "w.pt"
+    torch.save({"state_dict": weights, "class_to_idx": {"dog": 1, "cat": 0, "fox": 2}, "epoch": 3}, file)
+    model = cnnlens.load(file, arch=arch, preprocess={"size": 8})
+    assert model.classes == ("cat", "dog", "fox") and model.facts["labels"] == "the checkpoint's own"
+    assert cnnlens.load(file, arch=arch, preprocess={"size": 8}, labels=list("abc")).classes == (
+        "a",
+        "b",
+        "c",
+    )
+
+
 def test_architectures_by_name_by_module_by_callable_and_as_a_module(tmp_path: Path) -> None:
     models = need("torchvision").models
     module = models.squeezenet1_1(weights=None)

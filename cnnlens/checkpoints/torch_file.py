@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import CannotOpen, MissingPackage, Refused, UsageError
+from ..labels import from_metadata
 from .architecture import Built, build, find_named
 from .dense import check_loaded
 from .fitting import fit_weights
@@ -59,6 +60,7 @@ def open_torch(
         held = unwrap(content, path.name)
         asked = _Asked(arch, arch_args, path.name, digest)
         built, labels, notes = _fitted(torch, held, asked)
+        labels = labels or (from_metadata(content) if isinstance(content, Mapping) else None)
     native = placed(built.native, device) if device else built.native
     facts = {"arch": built.name, "opening_notes": notes}
     return Opened(native.eval(), built.name, built.preprocess, facts, labels)
@@ -161,7 +163,7 @@ def _read(torch: Any, path: Path, kind: Format, trust: bool) -> Any:
         return _read_safetensors(path, kind)
     try:
         with torch.serialization.safe_globals(harmless_globals()):
-            return torch.load(path, map_location="cpu", weights_only=not trust)
+            return torch.load(path, map_location="cpu", weights_only=not trust, mmap=False)
     except pickle.UnpicklingError as error:
         said = re.search(r"Unsupported [^\n]*?(?= was not|\. Please|$)", str(error), re.MULTILINE)
         reason = f" ({said[0]})" if said else ""
