@@ -14,8 +14,8 @@ import hostile_archives  # noqa: F401 - registers its files
 import hostile_keras  # noqa: F401
 import hostile_torch  # noqa: F401
 import pytest
-from conftest import need
 from hostile import CORPUS
+from needs import need
 
 import cnnlens
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import need
 from engines import run_on
+from needs import need
 
 import cnnlens
 from cnnlens.cli import main

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import need
+from needs import need
 
 import cnnlens
 from cnnlens.checkpoints import floors

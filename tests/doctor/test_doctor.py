@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import shapes
-from conftest import need
+from needs import need
 from PIL import Image
 
 import cnnlens
