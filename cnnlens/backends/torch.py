@@ -154,7 +154,7 @@ class TorchModel(Model):
                 tried[spec.height, spec.width] = str(error).partition("\n")[0] or type(error).__name__
                 continue
             source = spec.source if preprocess is not None else f"assumed {asked}"
-            return _with_source(spec, source), found
+            return dataclasses.replace(spec, source=source), found
         sides = ", ".join(f"{h}×{w}" for h, w in tried)
         reason = next(iter(tried.values()))
         raise BadInput(
@@ -250,7 +250,3 @@ def _kernel(module: nn.Module) -> Tensor:
     if isinstance(module, nn.modules.conv._ConvTransposeNd):
         return weight.movedim((0, 1), (-2, -1))
     return weight.movedim((1, 0), (-2, -1))
-
-
-def _with_source(spec: InputSpec, source: str) -> InputSpec:
-    return dataclasses.replace(spec, source=source)

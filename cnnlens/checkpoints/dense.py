@@ -33,9 +33,10 @@ _TENSORLIKE = re.compile(
     r"|torch\.(q?u?int\d+x?\d*|quint\d+x\d+|bits\d+(x\d+)?|float\w*|bfloat16|complex\d+|bool|double|half|long|short|int"
     r"|per_(tensor|channel)_\w+)"
 )
+NAMESPACE = "argparse.Namespace"
 #: What training scripts keep beside weights and what is read as mere data, or as nothing: never imported.
 HARMLESS = (
-    "argparse.Namespace", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype",
+    NAMESPACE, "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype",
     "numpy.dtypes.Float64DType", "numpy.dtypes.Float32DType", "numpy.dtypes.Int64DType",
     "pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePosixPath", "pathlib._local.PosixPath",
 )  # fmt: skip

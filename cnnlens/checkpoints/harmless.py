@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from .dense import HARMLESS, NAMESPACE
+
 
 class Dropped:
     """Stands for a value that nobody here needs; takes any arguments and state, and forgets them."""
@@ -21,9 +23,4 @@ def harmless_globals() -> list[Any]:
     and runs nothing. NumPy's scalars (a best accuracy) and paths are read as nothing at all: the names below
     lead to `Dropped`, never to NumPy or pathlib.
     """
-    forgotten = (
-        "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype",
-        "numpy.dtypes.Float64DType", "numpy.dtypes.Float32DType", "numpy.dtypes.Int64DType",
-        "pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePosixPath", "pathlib._local.PosixPath",
-    )  # fmt: skip
-    return [argparse.Namespace, *((Dropped, name) for name in forgotten)]
+    return [argparse.Namespace, *((Dropped, name) for name in HARMLESS if name != NAMESPACE)]
