@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import CannotOpen, MissingPackage, Refused
+from .keras_config import PROGRAMS
 from .keras_source import Source
 
-#: Objects that are code within a file, or a program on disk.
-_PROGRAMS = {"Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 #: Keras 2's records of calls of TensorFlow functions.
 _CALLS = {
     "TFOpLambda",
@@ -52,7 +51,7 @@ def find_classes(
     """
     found = dict(custom)
     for one in _named(keras, [config], "", True):
-        if one.kind in _PROGRAMS and not trust:
+        if one.kind in PROGRAMS and not trust:
             raise Refused(
                 f"{source.name}: layer {one.layer!r} is a {one.kind}, code and not data: "
                 "opening it would run that code. If you trust who made it, say --trust; or write the model "

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import CannotOpen
 
 #: Layers that are code in a file: a pickled Python function, or a TensorFlow program on disk.
-_PROGRAMS = {
+PROGRAMS = {
     "Lambda",
     "__lambda__",
     "TFSMLayer",
@@ -51,7 +51,7 @@ def objects(config: Any) -> Iterator[dict[str, Any]]:
 def _code(one: dict[str, Any]) -> str | None:
     module, name = one.get("module"), one.get("class_name")
     told = _object_name(one)
-    if isinstance(name, str) and name.rpartition(">")[2] in _PROGRAMS:
+    if isinstance(name, str) and name.rpartition(">")[2] in PROGRAMS:
         inner = one.get("config")
         layer = inner.get("name") if isinstance(inner, dict) else None
         return f"{told} (layer {layer!r:.60})" if isinstance(layer, str) else told
