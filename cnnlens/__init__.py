@@ -22,7 +22,9 @@ from .preprocess import InputSpec
 from .probe import Probe
 from .result import Result, Sheet
 from .settings import Field, KernelsLayer, LayerOf, MapsLayer
+from .tape import Call, Tape
 from .targets import Target
+from .verdict import Approximate, Impossible, Verdict
 from .visualiser import Cost, Visualiser, visualiser
 
 if TYPE_CHECKING:
@@ -57,9 +59,9 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "Array", "Bars", "CnnlensError", "Cost", "Curve", "Field", "Heatmap", "Image", "InputSpec",
-    "Inspection", "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
-    "Probe", "Result", "Sheet", "Table", "Target", "Tiles", "Trace", "Visualiser", "doctor", "errors",
-    "hookimpl", "inspect", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers",
-    "wrap",
+    "Approximate", "Array", "Bars", "Call", "CnnlensError", "Cost", "Curve", "Field", "Heatmap",
+    "Image", "Impossible", "InputSpec", "Inspection", "KernelsLayer", "Layer", "LayerOf", "MapsLayer",
+    "Model", "Note", "Panel", "Picture", "Probe", "Result", "Sheet", "Table", "Tape", "Target", "Tiles",
+    "Trace", "Verdict", "Visualiser", "doctor", "errors", "hookimpl", "inspect", "load", "look",
+    "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
 ]  # fmt: skip

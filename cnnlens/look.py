@@ -42,16 +42,21 @@ def look(
     """
     _must_be_model(model)
     chosen = _known(visualiser)
-    reason = chosen.why_not(model)
-    if reason:
+    if reason := chosen.why_not(model):
         raise Unmet(reason)
     resolved = chosen.settings.resolve(settings, model)
+    verdict = chosen.verdict(model, resolved)
+    if verdict.why_not:
+        raise Unmet(verdict.why_not)
     probe = _probe(model, image, chosen, target, progress)
     with model.lock:
         started = time.perf_counter()
         panels = _called(chosen, probe if probe is not None else model, resolved)
         seconds = time.perf_counter() - started
-        facts = _facts(model, chosen, resolved, probe) | {"seconds": round(seconds, 4)}
+        facts = _facts(model, chosen, resolved, probe) | {
+            "verdict": verdict.facts(),
+            "seconds": round(seconds, 4),
+        }
     pixels = probe.pixels if probe is not None else None
     return Result(panels=panels, facts=facts, pixels=pixels)
 

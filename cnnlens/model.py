@@ -20,6 +20,7 @@ from .arrays import Array
 from .errors import BadInput, UnknownName, Unmet
 from .layer import Layer
 from .preprocess import InputSpec
+from .tape import CallInfo, Tape
 from .targets import Target
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class Model(ABC):
     `activation` is what turns scores into probabilities: "softmax", "sigmoid" or None.
     """
 
-    abilities = ("activations", "gradients", "weights", "replace", "classes")
+    abilities = ("activations", "gradients", "weights", "replace", "classes", "tape")
     batch = 10  #: pictures per pass of batched work; more is slower on a CPU and costs memory
 
     def __init__(
@@ -102,7 +103,16 @@ class Model(ABC):
     @property
     def can(self) -> frozenset[str]:
         """What this model is able to do, of `Model.abilities`."""
-        return frozenset(self.abilities) - self.cannot.keys()
+        return frozenset(ability for ability in self.abilities if not self.why_no(ability))
+
+    def why_no(self, ability: str) -> str | None:
+        """Why this model lacks an ability, in words; None if it has it. A tape is tried, once."""
+        if ability == "tape" and ability not in self.cannot:
+            try:
+                _ = self.calls
+            except Unmet as error:
+                self.cannot["tape"] = str(error)
+        return self.cannot.get(ability)
 
     def layer(self, name: str) -> Layer:
         """The layer of that name; UnknownName offers the nearest."""
@@ -180,8 +190,38 @@ class Model(ABC):
         return x, inner
 
     def _require(self, ability: str) -> None:
-        if ability in self.cannot:
-            raise Unmet(f"{self.name} has no {ability}: {self.cannot[ability]}")
+        reason = self.why_no(ability)
+        if reason:
+            raise Unmet(f"{self.name} has no {ability}: {reason}")
+
+    def tape(self, x: Array) -> Tape:
+        """One pass over pictures (n, h, w, c) in [0, 1] as a list of calls, each with its own derivative.
+
+        It ends at the scores. Raises Unmet where the network does what no tape can hold.
+        """
+        x, _ = self._checked(x, (), {})
+        if "tape" in self.cannot:
+            raise Unmet(f"{self.name} has no tape: {self.cannot['tape']}")
+        with self.lock:
+            return self.record(self.input.encode(x))
+
+    def record(self, fed: Array) -> Tape:
+        """A tape of one pass over `fed`, already preprocessed. A backend that can overrides this."""
+        raise Unmet(f"the {self.framework} backend records no tape")
+
+    @functools.cached_property
+    def calls(self) -> tuple[CallInfo, ...]:
+        """The calls of a pass over a grey picture: what they are and what they read, without numbers.
+
+        The tape is held to the network's own scores here, once.
+        """
+        grey = np.full((1, self.input.height, self.input.width, self.input.channels), 0.5, np.float32)
+        tape, scores = self.tape(grey), self.trace(grey).scores
+        if not np.allclose(tape.scores, scores, rtol=1e-3, atol=1e-4 * max(1.0, float(np.abs(scores).max()))):
+            raise Unmet(
+                "played back call by call it gives other scores: it writes into arrays it still reads"
+            )
+        return tuple(call.info for call in tape.calls)
 
     def hide(
         self, image: Array, boxes: Sequence[Box], fill: Fill, tick: Callable[[int], None] | None = None

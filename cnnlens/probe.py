@@ -7,7 +7,9 @@ and target share one pass.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +19,7 @@ from .errors import Unmet
 from .images import Image, Source, open_image
 from .layer import Layer
 from .model import Box, Fill, Model, batches, hidden
+from .tape import Tape
 from .targets import Target, read_target
 
 Progress = Callable[[int, int], None]  #: progress(done, total); raise Cancelled in it to stop
@@ -126,6 +129,29 @@ class Probe:
             done += len(some)
             self.tick(done, len(pictures))
         return np.concatenate(found)
+
+    def gradients_of(
+        self, pictures: Array | Iterable[Array], count: int | None = None, layer: str = "input"
+    ) -> Iterator[tuple[Array, Array]]:
+        """The target's value (k,) and its gradient (k, …) at `layer` for altered pictures, batch by batch.
+
+        `pictures` (n, h, w, c) in [0, 1] may be made as they are asked for, one at a time; say then how many
+        there are, in `count`. Nothing is kept: what is not asked for any more is let go of.
+        """
+        count = len(pictures) if isinstance(pictures, np.ndarray) else count
+        done, rest = 0, iter(pictures)
+        while len(some := list(itertools.islice(rest, self.model.batch))):
+            ran = self.model.trace(
+                np.stack(some), watch=tuple(dict.fromkeys((layer, *self.target.layers))), target=self.target
+            )
+            yield self.target.value(ran.scores, ran.activations), ran.gradients[layer]
+            done += len(some)
+            self.tick(done, count or done)
+
+    @functools.cached_property
+    def tape(self) -> Tape:
+        """The pass over this picture as a list of calls, each with its own derivative."""
+        return self.model.tape(self.pixels[None])
 
     def value(self, probability: bool = False) -> float:
         """The target's value for the picture as it is: in scores, or with `probability` in probabilities."""

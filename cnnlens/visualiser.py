@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
 
@@ -19,6 +19,7 @@ from .model import Model
 from .panels import Panel
 from .probe import Probe
 from .settings import Settings
+from .verdict import Impossible, Reason, Verdict
 
 P = ParamSpec("P")
 S = TypeVar("S", Probe, Model)
@@ -42,6 +43,8 @@ class Cost(NamedTuple):
 
 
 CostOf = Cost | Callable[[Model, Mapping[str, Any]], Cost]
+#: Given a model and settings: what stands against the picture, if anything does.
+Judge = Callable[[Model, Mapping[str, Any]], Iterable[Reason]]
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Visualiser(Generic[P, A]):
     reads_image: bool
     by_target: bool
     cost: CostOf
+    judge: Judge | None = None
 
     def __call__(self, subject: Probe | Model, *args: P.args, **kwargs: P.kwargs) -> A:
         """The function itself, its first parameter first."""
@@ -74,18 +78,30 @@ class Visualiser(Generic[P, A]):
         """The docstring after its first line."""
         return (inspect.getdoc(self.function) or "").partition("\n")[2].strip()
 
+    def verdict(self, model: Model, settings: Mapping[str, Any] | None = None) -> Verdict:
+        """How far its picture of that model can be trusted, with these settings or its defaults."""
+        barred = tuple(self._barred(model))
+        if barred or self.judge is None:
+            return Verdict.of(barred)
+        chosen = self.settings.resolve({}, model) if settings is None else settings
+        return Verdict.of(self.judge(model, chosen))
+
     def why_not(self, model: Model) -> str | None:
         """Why this visualiser cannot read that model, in words; None if it can."""
+        return self.verdict(model).why_not
+
+    def _barred(self, model: Model) -> Iterator[Impossible]:
+        """What the model lacks of all that was declared."""
         framework = model.framework.partition("/")[0]
         if self.frameworks and framework not in self.frameworks:
-            return f"{self.title} reads models of {' or '.join(sorted(self.frameworks))}; this is {framework}"
+            names = " or ".join(sorted(self.frameworks))
+            yield Impossible(f"{self.title} reads models of {names}; this is {framework}")
         for need in sorted(self.needs):
-            if need in model.cannot:
-                return f"{self.title} needs {need}: {model.cannot[need]}"
+            if reason := model.why_no(need):
+                yield Impossible(f"{self.title} needs {need}: {reason}")
         for choice in self.settings.layers.values():
             if not choice.choices(model):
-                return f"{self.title} needs a layer with {choice.which}, and {model.name} has none"
-        return None
+                yield Impossible(f"{self.title} needs a layer with {choice.which}, and {model.name} has none")
 
     def cost_of(self, model: Model, settings: Mapping[str, Any]) -> Cost:
         """The passes that one picture and one target will take with these settings."""
@@ -101,6 +117,7 @@ def visualiser(
     link: str = "",
     by_target: bool = True,
     cost: CostOf = Cost(1),  # noqa: B008 (an immutable tuple)
+    judge: Judge | None = None,
     name: str | None = None,
 ) -> Callable[[Callable[Concatenate[S, P], A]], Visualiser[P, A]]:
     """Make a function a visualiser.
@@ -108,7 +125,8 @@ def visualiser(
     `needs` is what the model must be able to do, of `Model.abilities`; `frameworks` names "torch" or "keras"
     where it reads `model.native` and not just any will do; `paper` author and year, `link` where to read it;
     `by_target` whether the answer hangs on the class asked about; `cost` in passes, or a
-    function of model and settings. The name is the function's own in kebab case.
+    function of model and settings; `judge` a function of model and settings that yields an `Approximate` or
+    `Impossible` for each thing that stands against the picture. The name is the function's own in kebab case.
 
     Raises BadSetting for a signature that cannot be served.
     """
@@ -132,6 +150,7 @@ def visualiser(
             reads_image=_reads_image(function, own),
             by_target=by_target and _reads_image(function, own),
             cost=cost,
+            judge=judge,
         )
 
     return wrap

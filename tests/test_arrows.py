@@ -31,21 +31,23 @@ ARROWS: dict[str, set[str]] = {
     "hookspecs": set(),
     "layer": set(),
     "panels": {"arrays", "errors"},
+    "tape": {"arrays"},
+    "verdict": set(),
     "preprocess": {"arrays", "errors"},
     "images": {"arrays", "errors"},
     "labels": {"errors"},
     "targets": {"arrays", "errors"},
     # a file becomes a native model, a native model a Model
-    "model": {"arrays", "errors", "layer", "preprocess", "targets"},
+    "model": {"arrays", "errors", "layer", "preprocess", "tape", "targets"},
     "checkpoints": {"errors", "labels", "preprocess"},
-    "backends": {"arrays", "errors", "layer", "model", "preprocess", "targets"},
+    "backends": {"arrays", "errors", "layer", "model", "preprocess", "tape", "targets"},
     "opening": {"backends", "checkpoints", "errors", "labels", "model"},
     "demo": {"errors", "opening"},
     # a Model and a picture become panels
-    "probe": {"arrays", "errors", "images", "layer", "model", "targets"},
+    "probe": {"arrays", "errors", "images", "layer", "model", "tape", "targets"},
     "settings": {"errors", "layer", "model"},
     "doctor": {"arrays", "errors", "images", "layer", "model", "preprocess"},
-    "visualiser": {"errors", "model", "panels", "probe", "settings"},
+    "visualiser": {"errors", "model", "panels", "probe", "settings", "verdict"},
     "registry": {"errors", "hookspecs", "visualiser"},
     "describe": {"layer", "model", "registry", "visualiser"},
     # panels become pixels; a Result holds both ends
@@ -64,8 +66,8 @@ ARROWS: dict[str, set[str]] = {
     # the faces
     FACE: {
         "arrays", "errors", "hookspecs", "images", "layer", "look", "model", "opening", "panels",
-        "preprocess", "probe", "registry", "result", "settings", "targets", "viewer", "visualiser",
-        "doctor",
+        "preprocess", "probe", "registry", "result", "settings", "tape", "targets", "verdict", "viewer",
+        "visualiser", "doctor",
     },
     "viewer": {
         FACE, "arrays", "demo", "describe", "errors", "images", "labels", "layer", "look", "model", "opening",

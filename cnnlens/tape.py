@@ -1,0 +1,103 @@
+"""Tape: a forward pass as the list of calls that it was, each with its own derivative.
+
+Guided backpropagation, LRP and DeepLIFT are rules over a tape: they walk it backwards and choose, call by
+call, how what stands at the output is shared among the inputs. A backend records one; everything that reads
+it is NumPy and knows no framework.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .arrays import Array
+
+#: What a call can be. `reshape` only moves values about (or adds zeros), `scale` multiplies by constants.
+CALLS = (
+    "input", "convolution", "transposed-convolution", "dense", "batch-norm", "normalisation", "activation",
+    "pooling", "add", "subtract", "multiply", "divide", "scale", "concat", "reshape", "resize", "identity",
+    "softmax", "attention", "other",
+)  # fmt: skip
+
+#: Calls that are affine in all their inputs together: linear, but for a bias.
+AFFINE = frozenset(
+    ("convolution", "transposed-convolution", "dense", "batch-norm", "add", "subtract", "scale", "concat",
+     "reshape", "resize", "identity")
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CallInfo:
+    """What a call is, without its numbers.
+
+    `index` is its place on the tape and `inputs` the places of the calls that it reads; constants and weights
+    are no inputs. `kind` is one of `CALLS`; `function` says which: "relu", "silu", … of an activation, "max"
+    or "mean" of a pooling. `name` is the layer's, `shape` one picture's output, channels last. `hyper` holds
+    kernel, stride, padding, dilation and groups where they are known.
+    """
+
+    index: int
+    name: str
+    kind: str
+    function: str
+    inputs: tuple[int, ...]
+    shape: tuple[int, ...]
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def affine(self) -> bool:
+        """Whether it is linear in all its inputs together, but for a bias."""
+        return self.kind in AFFINE or (self.kind == "pooling" and self.function == "mean")
+
+
+class Call(ABC):
+    """One call of a pass that is over. Arrays are channels last, batch first, in the model's own precision."""
+
+    info: CallInfo
+
+    @property
+    @abstractmethod
+    def output(self) -> Array:
+        """What it handed on, (n, …)."""
+
+    @property
+    @abstractmethod
+    def params(self) -> Mapping[str, Array]:
+        """Its weights: `kernel` (kh, kw, in, out) or (in, out), `bias`; a batch norm's also `scale`, `mean`,
+        `variance`."""
+
+    @abstractmethod
+    def run(self, inputs: Sequence[Array], params: Mapping[str, Array] | None = None) -> Array:
+        """What it makes of other inputs, and with other weights in the place of those named."""
+
+    @abstractmethod
+    def pull(
+        self,
+        cotangent: Array,
+        inputs: Sequence[Array] | None = None,
+        params: Mapping[str, Array] | None = None,
+    ) -> tuple[Array, ...]:
+        """Its vector-Jacobian product, one array for each input: at what it read, or at other inputs."""
+
+
+class Tape:
+    """The calls of one pass, those before that hand on to those after; the first is what was fed.
+
+    Only calls that lie between the picture and the scores are on it, and the last is the scores.
+    `layers` says at which place a layer of the model handed on its output.
+    """
+
+    def __init__(self, calls: Sequence[Call], layers: Mapping[str, int]) -> None:
+        self.calls = tuple(calls)
+        self.layers = dict(layers)
+
+    @property
+    def scores(self) -> Array:
+        """What the pass ended with, (n, classes)."""
+        return self.calls[-1].output
+
+    def inputs(self, call: Call) -> tuple[Array, ...]:
+        """What a call read."""
+        return tuple(self.calls[place].output for place in call.info.inputs)
