@@ -84,7 +84,7 @@ class _Watcher:
         self._held.append(out)
         given = _tensors((*args, *kwargs.values()))
         sources = tuple(dict.fromkeys(name for t in given for name in self.maker.get(id(t), ())))
-        axis = _axis_after(getattr(function, "__name__", ""), args, kwargs, out, self._axis_of(given))
+        axis = axis_after(getattr(function, "__name__", ""), args, kwargs, out, self._axis_of(given))
         if axis is not None:
             self.axis[id(out)] = axis
         self.maker[id(out)] = sources
@@ -118,7 +118,7 @@ class _Watcher:
         return next((self.axis[id(t)] for t in given if id(t) in self.axis), None)
 
 
-def _axis_after(name: str, args: Any, kwargs: Mapping[str, Any], out: Tensor, axis: int | None) -> int | None:
+def axis_after(name: str, args: Any, kwargs: Mapping[str, Any], out: Tensor, axis: int | None) -> int | None:
     """Where the channels of `out` are, if `axis` is where they were in the function's input."""
     if name in _CHANNELS_FIRST:
         return 1

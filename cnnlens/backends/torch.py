@@ -17,9 +17,11 @@ from ..errors import BadInput, Unmet
 from ..layer import Layer
 from ..model import Model, Pass
 from ..preprocess import InputSpec, read_preprocess
+from ..tape import Tape
 from ._torch_calls import Call, Follower
 from ._torch_layers import Survey, pick_output, survey
 from ._torch_state import frozen_in_eval
+from ._torch_tape import recording, tape_of
 
 Tap = Tensor | GradientEdge
 
@@ -135,6 +137,13 @@ class TorchModel(Model):
                 f"{self.name} has no gradients: its forward detaches what it computes, or runs under no_grad"
             )
         return Pass(_scores(result), activations, _puller(result, taps, self))
+
+    def record(self, fed: Array) -> Tape:
+        """A tape of one pass, up to the scores."""
+        x = self._tensor(np.moveaxis(fed, -1, 1))
+        with frozen_in_eval(self.module, self._device), recording(self._follower, x) as (recorder, visited):
+            end = self._scores_of(self.module(recorder.fed))
+        return tape_of(recorder, visited[self._head].inputs[0] if self._head else end)
 
     def _find_input(self, preprocess: object) -> tuple[InputSpec, Survey]:
         """The preprocessing that was asked for, with a size that the module accepts; and its layers."""
