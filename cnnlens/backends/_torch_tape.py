@@ -97,14 +97,13 @@ class Recorder(TorchFunctionMode):
             leaves[place] = maker.value.requires_grad_(maker.out.is_floating_point())
         args, kwargs = tree_unflatten(leaves, form)
         writes = _writes(name, kwargs)
-        with torch.enable_grad():
-            out, target = _run(func, args, kwargs, writes)
+        out, target = _run(func, args, kwargs, writes)
         results = [target] if target is not None else _tensors_of(out)
         axes = tuple(maker.axis for maker in made_by)
         kept: dict[int, Tensor] = {}
         for slot, tensor in enumerate(results):
-            if tensor.is_floating_point():
-                axis = axis_after(name, args, kwargs, tensor, axes[0])
+            if tensor.requires_grad:  # else nothing hangs on the picture: a mask, a shape, what was detached
+                axis = axis_after(name, args, kwargs, tensor, axes[0] % made_by[0].out.ndim)
                 record = _Record(
                     name=name,
                     function=func,
@@ -119,8 +118,8 @@ class Recorder(TorchFunctionMode):
                     owner=self._owner(),
                 )
                 kept[id(tensor)] = self._keep(record)
-        if target is not None and kept:
-            return self._repoint(first, out)
+        if target is not None:
+            return self._repoint(first, target, out)
         return _mapped(out, lambda t: kept.get(id(t), t.detach()))
 
     def _keep(self, record: _Record) -> Tensor:
@@ -131,15 +130,15 @@ class Recorder(TorchFunctionMode):
         self._places[id(handed)] = len(self.records) - 1
         return handed
 
-    def _repoint(self, written: Tensor, out: Any) -> Any:
+    def _repoint(self, written: Tensor, target: Tensor, out: Any) -> Any:
         """After `x.relu_()` whoever holds x goes on with the new values, under x's own identity."""
-        record = self.records[-1]
-        with torch.no_grad():
-            written.data = record.value
-        if not written.requires_grad and written.is_leaf:
+        written.requires_grad_(False)
+        written.data = target.detach()
+        self._places.pop(id(written), None)
+        if target.requires_grad:
             written.requires_grad_()
-        self._held.append(written)
-        self._places[id(written)] = len(self.records) - 1
+            self._held.append(written)
+            self._places[id(written)] = len(self.records) - 1
         return written if isinstance(out, Tensor) else out
 
     def _refuse_unknown(self, func: Any, leaves: Sequence[Any]) -> None:
@@ -209,7 +208,7 @@ def recording(follower: Follower, fed: Tensor) -> Iterator[tuple[Recorder, dict[
         undo.append(module.register_forward_pre_hook(_pusher(stack, path)))
         undo.append(module.register_forward_hook(_popper(stack), always_call=True))
     try:
-        with recorder, follower.following(visit):
+        with torch.enable_grad(), recorder, follower.following(visit):
             yield recorder, visited
     finally:
         for handle in undo:
@@ -343,7 +342,8 @@ def _numpy(values: Tensor, axis: int) -> Array:
 
 
 def _tensor(values: Array, axis: int, like: Tensor) -> Tensor:
+    """As torch has it: strides in the order that `like` has, for a call that flattens by `view`."""
     laid = np.asarray(values) if axis < 0 else np.moveaxis(np.asarray(values), -1, axis)
-    if any(step < 0 for step in laid.strides):
-        laid = np.ascontiguousarray(laid)
-    return torch.from_numpy(np.array(laid) if not laid.flags.writeable else laid).to(like.device, like.dtype)
+    if like.is_contiguous() or not laid.flags.writeable:
+        laid = np.require(laid, requirements=("C", "W"))
+    return torch.from_numpy(laid).to(like.device, like.dtype)

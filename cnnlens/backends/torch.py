@@ -95,7 +95,7 @@ class TorchModel(Model):
     ) -> Pass:
         """One pass; with `differentiable`, the graph begins at the lowest of `watch`."""
         inner = {name for name in watch if name != "input"}
-        x = self._tensor(np.moveaxis(fed, -1, 1))
+        x = self._tensor(_from_channels_last(fed, 1))
         taps: dict[str, Tap] = {}
         activations: dict[str, Array] = {}
         scores: list[Tensor] = []
@@ -140,7 +140,7 @@ class TorchModel(Model):
 
     def record(self, fed: Array) -> Tape:
         """A tape of one pass, up to the scores."""
-        x = self._tensor(np.moveaxis(fed, -1, 1))
+        x = self._tensor(_from_channels_last(fed, 1))
         with frozen_in_eval(self.module, self._device), recording(self._follower, x) as (recorder, visited):
             end = self._scores_of(self.module(recorder.fed))
         return tape_of(recorder, visited[self._head].inputs[0] if self._head else end)
@@ -155,7 +155,7 @@ class TorchModel(Model):
             if (spec.height, spec.width) in tried:
                 continue
             grey = np.full((1, spec.height, spec.width, spec.channels), 0.5, np.float32)
-            x = self._tensor(np.moveaxis(spec.encode(grey), -1, 1))
+            x = self._tensor(_from_channels_last(spec.encode(grey), 1))
             try:
                 with frozen_in_eval(self.module, self._device):
                     found = survey(self._follower, x)
@@ -239,6 +239,7 @@ def _puller(scores: Tensor, taps: Mapping[str, Tap], model: TorchModel) -> Any:
 
 
 def _from_channels_last(values: Array, axis: int) -> Array:
+    """In one piece as well: a network that flattens by `view` cannot read strides in another order."""
     return np.ascontiguousarray(values if axis < 0 else np.moveaxis(values, -1, axis))
 
 
