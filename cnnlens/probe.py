@@ -19,7 +19,7 @@ from .errors import Unmet
 from .images import Image, Source, open_image
 from .layer import Layer
 from .model import Box, Fill, Model, batches, hidden
-from .tape import Tape
+from .tape import Rule, Tape
 from .targets import Target, read_target
 
 Progress = Callable[[int, int], None]  #: progress(done, total); raise Cancelled in it to stop
@@ -152,6 +152,25 @@ class Probe:
     def tape(self) -> Tape:
         """The pass over this picture as a list of calls, each with its own derivative."""
         return self.model.tape(self.pixels[None])
+
+    def walk(self, rule: Rule | None = None) -> Array:
+        """Walk the tape back from the target by a rule; what arrives at what was fed, (h, w, c).
+
+        Without a rule it is the gradient by what was fed, which `gradients()` gives per pixel and cheaper.
+        """
+        tape = self.tape
+        seen = {name: tape.calls[self._place(name)].output for name in self.target.layers}
+        pulls = self.target.cotangents(tape.scores, seen)
+        last = len(tape.calls) - 1
+        start = {last if name == "scores" else self._place(name): values for name, values in pulls.items()}
+        return np.asarray(tape.walk(start, rule)[0])
+
+    def _place(self, layer: str) -> int:
+        if layer not in self.tape.layers:
+            raise Unmet(
+                f"layer {layer!r} does not lie between the picture and the scores, and no tape holds it"
+            )
+        return self.tape.layers[layer]
 
     def value(self, probability: bool = False) -> float:
         """The target's value for the picture as it is: in scores, or with `probability` in probabilities."""

@@ -8,9 +8,11 @@ it is NumPy and knows no framework.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from .arrays import Array
 
@@ -101,3 +103,24 @@ class Tape:
     def inputs(self, call: Call) -> tuple[Array, ...]:
         """What a call read."""
         return tuple(self.calls[place].output for place in call.info.inputs)
+
+    def walk(self, start: Mapping[int, Array], rule: Rule | None = None) -> Array:
+        """Walk backwards and return what arrives at what was fed, (n, h, w, c).
+
+        `start` says what stands at the outputs of some calls, by their places. `rule(call, arrived)` shares what
+        arrived at a call's output among its inputs; a value that several calls read gets the sum of its shares.
+        Without a rule each call pulls, and what arrives is the gradient.
+        """
+        arrived = dict(start)
+        for call in reversed(self.calls[1:]):
+            here = arrived.pop(call.info.index, None)
+            if here is None:
+                continue
+            shares = call.pull(here) if rule is None else rule(call, here)
+            for place, share in zip(call.info.inputs, shares, strict=True):
+                arrived[place] = arrived[place] + share if place in arrived else share
+        return arrived.get(0, np.zeros_like(self.calls[0].output))
+
+
+#: How what arrived at a call's output is shared among its inputs: one array each, of their shapes.
+Rule = Callable[[Call, Array], Sequence[Array]]

@@ -20,8 +20,9 @@ from ..preprocess import InputSpec, read_preprocess
 from ..tape import Tape
 from ._torch_calls import Call, Follower
 from ._torch_layers import Survey, pick_output, survey
+from ._torch_recorder import recording
 from ._torch_state import frozen_in_eval
-from ._torch_tape import recording, tape_of
+from ._torch_tape import tape_of
 
 Tap = Tensor | GradientEdge
 

@@ -1,0 +1,237 @@
+"""Record a PyTorch pass: every function of torch that the picture runs through, with its own small graph.
+
+A TorchFunctionMode sees each function before it runs and hands it detached inputs, so every call has a
+small graph of its own and its derivative is torch's, for any function at all. Nothing is traced or
+exported: what was recorded is what ran. In-place calls are run on copies, and whoever holds the array that
+was written to is handed the new values; a later call can thus never rewrite what an earlier one saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from ..errors import Unmet
+from ._torch_calls import Call as Visited
+from ._torch_calls import Follower
+from ._torch_layers import axis_after
+
+#: Methods that write to their first argument and do not say so by a trailing underscore.
+_WRITERS = {
+    "__setitem__",
+    "__iadd__",
+    "__isub__",
+    "__imul__",
+    "__itruediv__",
+    "__ipow__",
+    "__iand__",
+    "__ior__",
+}
+
+
+@dataclass
+class Record:
+    """A function that ran: what it was called with, which of that were values of the tape, what it gave."""
+
+    name: str
+    function: Callable[..., Any] | None  # None where no function of torch made the output
+    leaves: list[Any]  # its arguments, flat; detached tensors where the picture runs through
+    form: Any
+    reads: dict[int, int]  # place among `leaves` → value on the tape
+    out: Tensor  # with its own small graph
+    slot: int | None  # which of several outputs it is
+    written: bool
+    axis: int  # where the output has its channels
+    axes: tuple[int, ...]  # and where each of `given` has them
+    owner: str = ""
+    layers: list[str] = field(default_factory=list)
+
+    @property
+    def given(self) -> list[Tensor]:
+        """The detached tensors that it read."""
+        return [self.leaves[place] for place in self.reads]
+
+    @property
+    def value(self) -> Tensor:
+        """The output, out of its graph."""
+        return self.out.detach()
+
+
+class Recorder(TorchFunctionMode):
+    """Keeps what the picture runs through. `records[0]` is the picture."""
+
+    def __init__(self, fed: Tensor, owner: Callable[[], str]) -> None:
+        super().__init__()
+        self._owner = owner
+        self._held: list[Any] = []  # every tensor ever named, so that an id stays one tensor's
+        self._places: dict[int, int] = {}  # id of a tensor → which record made it
+        self.records: list[Record] = []
+        start = Record("input", None, [], None, {}, fed.detach(), None, False, 1, ())
+        self.fed = self._keep(start)
+
+    def place_of(self, tensor: Any) -> int | None:
+        """The record that made a tensor."""
+        if isinstance(tensor, Tensor) and tensor.requires_grad and id(tensor) not in self._places:
+            self._adopt(tensor)
+        return self._places.get(id(tensor))
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        leaves, form = tree_flatten((args, dict(kwargs or {})))
+        made_by = {i: self.place_of(leaf) for i, leaf in enumerate(leaves)}
+        reads = {i: place for i, place in made_by.items() if place is not None}
+        return self._ran(func, leaves, form, reads) if reads else func(*args, **(kwargs or {}))
+
+    def _ran(self, func: Any, leaves: list[Any], form: Any, reads: dict[int, int]) -> Any:
+        name, first = str(getattr(func, "__name__", func)), leaves[0]
+        made_by = [self.records[place] for place in reads.values()]
+        for place, maker in zip(reads, made_by, strict=True):
+            leaves[place] = maker.value.requires_grad_(maker.out.is_floating_point())
+        args, kwargs = tree_unflatten(leaves, form)
+        writes = _writes(name, kwargs)
+        out, target = run_function(func, args, kwargs, writes)
+        results = [target] if target is not None else tensors_of(out)
+        axes = tuple(maker.axis for maker in made_by)
+        kept: dict[int, Tensor] = {}
+        for slot, tensor in enumerate(results):
+            if tensor.requires_grad:  # else nothing hangs on the picture: a mask, a shape, what was detached
+                axis = axis_after(name, args, kwargs, tensor, axes[0] % made_by[0].out.ndim)
+                record = Record(
+                    name=name,
+                    function=func,
+                    leaves=leaves,
+                    form=form,
+                    reads=reads,
+                    out=tensor,
+                    slot=None if target is not None or isinstance(out, Tensor) else slot,
+                    written=writes,
+                    axis=_usual(tensor) if axis is None or axis >= tensor.ndim - 1 else axis,
+                    axes=axes,
+                    owner=self._owner(),
+                )
+                kept[id(tensor)] = self._keep(record)
+        if target is not None:
+            return self._repoint(first, target, out)
+        return _mapped(out, lambda t: kept.get(id(t), t.detach()))
+
+    def _keep(self, record: Record) -> Tensor:
+        """Put a record on the list; what the network goes on with. Its flag shows who lost track of it."""
+        self.records.append(record)
+        handed = record.value.requires_grad_(record.out.is_floating_point())
+        self._held += [handed, record]
+        self._places[id(handed)] = len(self.records) - 1
+        return handed
+
+    def _repoint(self, written: Tensor, target: Tensor, out: Any) -> Any:
+        """After `x.relu_()` whoever holds x goes on with the new values, under x's own identity."""
+        written.requires_grad_(False)
+        written.data = target.detach()
+        self._places.pop(id(written), None)
+        if target.requires_grad:
+            written.requires_grad_()
+            self._held.append(written)
+            self._places[id(written)] = len(self.records) - 1
+        return written if isinstance(out, Tensor) else out
+
+    def _adopt(self, made: Tensor) -> None:
+        """Take in an array that hangs on the picture and was made where nobody sees it.
+
+        A torch.autograd.Function or a scripted module made it: torch's own graph leads back to what it read.
+        """
+        read, ahead, seen = [], [made.grad_fn], set()
+        while ahead:
+            node = ahead.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            ahead += [before for before, _ in node.next_functions]
+            if hasattr(node, "variable"):
+                read.append(node.variable)
+        if not read or not all(id(leaf) in self._places for leaf in read):
+            where = self._owner() or "the model"
+            raise Unmet(f"{where} reads an array that no function of torch made: no tape can be kept")
+        reads = {i: self._places[id(leaf)] for i, leaf in enumerate(read)}
+        axes = tuple(self.records[place].axis for place in reads.values())
+        axis = axes[0] if made.ndim == self.records[reads[0]].out.ndim else _usual(made)
+        name = type(made.grad_fn).__name__.removesuffix("Backward")
+        self.records.append(
+            Record(name, None, read, None, reads, made, None, False, axis, axes, self._owner())
+        )
+        self._held.append(made)
+        self._places[id(made)] = len(self.records) - 1
+
+
+def run_function(func: Any, args: Any, kwargs: dict[str, Any], writes: bool) -> tuple[Any, Tensor | None]:
+    """Call a function; one that writes to its first argument gets a copy to write to, which is its output."""
+    if kwargs.get("inplace"):
+        kwargs = {
+            **kwargs,
+            "inplace": False,
+        }  # a flag of torch.nn.functional: the same numbers, in an array of their own
+    if not writes:
+        return func(*args, **kwargs), None
+    target = args[0].clone()
+    return func(target, *args[1:], **kwargs), target
+
+
+def _writes(name: str, kwargs: Mapping[str, Any]) -> bool:
+    """Whether a function writes to its first argument."""
+    if kwargs.get("out") is not None:
+        raise Unmet(f"{name}(…, out=…) writes into an array of its caller's: no tape can be kept")
+    return name in _WRITERS or (name.endswith("_") and not name.startswith("__"))
+
+
+def tensors_of(out: Any) -> list[Tensor]:
+    return [t for t in tree_flatten(out)[0] if isinstance(t, Tensor)]
+
+
+def _mapped(out: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    leaves, form = tree_flatten(out)
+    return tree_unflatten([change(v) if isinstance(v, Tensor) else v for v in leaves], form)
+
+
+def _usual(tensor: Tensor) -> int:
+    """Where an array has its channels when nobody said: maps have them first, all others last."""
+    return 1 if tensor.ndim == 4 else -1
+
+
+@contextmanager
+def recording(follower: Follower, fed: Tensor) -> Iterator[tuple[Recorder, dict[str, Visited]]]:
+    """Record the pass that is made within the context over the `fed` that the recorder hands out."""
+    stack: list[str] = [""]
+    visited: dict[str, Visited] = {}
+    recorder = Recorder(fed, lambda: stack[-1])
+
+    def visit(call: Visited) -> None:
+        visited[call.name] = call
+        place = recorder.place_of(call.output)
+        if place is not None:
+            recorder.records[place].layers.append(call.name)
+
+    undo = []
+    for module, path in follower.paths.items():
+        undo.append(module.register_forward_pre_hook(_pusher(stack, path)))
+        undo.append(module.register_forward_hook(_popper(stack), always_call=True))
+    try:
+        with torch.enable_grad(), recorder, follower.following(visit):
+            yield recorder, visited
+    finally:
+        for handle in undo:
+            handle.remove()
+
+
+def _pusher(stack: list[str], path: str) -> Callable[[nn.Module, Any], None]:
+    return lambda _module, _args: stack.append(path)
+
+
+def _popper(stack: list[str]) -> Callable[[nn.Module, Any, Any], None]:
+    def pop(_module: nn.Module, _args: Any, _out: Any) -> None:
+        stack.pop()
+
+    return pop
