@@ -60,7 +60,7 @@ ARROWS: dict[str, set[str]] = {
     # the kit, for guests as for us
     "tiny": {"arrays", "layer", "model", "preprocess"},
     "testing": {
-        "arrays", "errors", "layer", "look", "model", "opening", "panels", "settings", "tiny",
+        "arrays", "errors", "layer", "look", "model", "opening", "panels", "settings", "tape", "tiny",
         "visualiser",
     },
     # the faces
