@@ -14,7 +14,7 @@ def enlarged(maps: Array, size: tuple[int, int]) -> Array:
     return np.asarray(rows @ maps @ columns.T)
 
 
-def between(here: int, there: int) -> Array:
+def between(here: int, there: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """The matrix (there, here) that reads `there` values between `here` ones; beyond the ends it holds the end."""
     at = np.clip((np.arange(there) + 0.5) * here / there - 0.5, 0, here - 1)
     low = np.minimum(at.astype(int), max(here - 2, 0))

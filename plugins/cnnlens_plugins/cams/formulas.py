@@ -18,12 +18,12 @@ def grad_cam(a: Array, g: Array) -> Array:
 
 def hires_cam(a: Array, g: Array) -> Array:
     """Each place of each map weighted by its own gradient.  Draelos & Carin, 2020."""
-    return (a * g).sum(-1)
+    return np.asarray((a * g).sum(-1))
 
 
 def layer_cam(a: Array, g: Array) -> Array:
     """Each place weighted by its own gradient where that is positive.  Jiang et al., 2021."""
-    return (a * np.maximum(g, 0)).sum(-1)
+    return np.asarray((a * np.maximum(g, 0)).sum(-1))
 
 
 def xgrad_cam(a: Array, g: Array) -> Array:
@@ -60,7 +60,7 @@ def eigen_cam(a: Array, centred: bool = False) -> Array:
     length = np.linalg.norm(direction)
     along = exact @ (direction / length if length else direction)
     agrees = (along * exact.sum(-1)).sum() or along[np.abs(along).argmax()]
-    return (along if agrees >= 0 else -along).astype(a.dtype).reshape(a.shape[:2])
+    return np.asarray((along if agrees >= 0 else -along).astype(a.dtype).reshape(a.shape[:2]))
 
 
 def eigen_grad_cam(a: Array, g: Array) -> Array:
@@ -70,7 +70,7 @@ def eigen_grad_cam(a: Array, g: Array) -> Array:
 
 def weighed(a: Array, weights: Array) -> Array:
     """The maps, each by its weight, summed."""
-    return (a * weights).sum(-1)
+    return np.asarray((a * weights).sum(-1))
 
 
 def _shares(part: Array, whole: Array) -> Array:

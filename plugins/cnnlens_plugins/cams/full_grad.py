@@ -77,7 +77,9 @@ def full_grad(
         if part.ndim == 3:
             added += _processed(part, size, rescale)
     unit = "score" if rescale == "none" else f"sum of shares of each {rescale}"
-    heatmap = Heatmap(added, title="FullGrad", unit=unit, means="the score hangs on this pixel")
+    heatmap = Heatmap(
+        np.asarray(added, np.float32), title="FullGrad", unit=unit, means="the score hangs on this pixel"
+    )
     return heatmap, Note(
         f"input and {len(watched)} layers with biases add up to {total:.4g}; the score is {probe.score:.4g}"
     )

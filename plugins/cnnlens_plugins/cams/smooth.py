@@ -73,7 +73,9 @@ def _spread(layer: str, n: int, error: Array, values: Array) -> Note:
     """How far the map would move with other noise."""
     largest, most = float(np.abs(values).max()), float(error.max())
     if not most:
-        return Note(f"{layer}: the gradient there is the same for all {n} copies, so smoothing changes nothing")
+        return Note(
+            f"{layer}: the gradient there is the same for all {n} copies, so smoothing changes nothing"
+        )
     told = f"{most / largest:.2g} of its largest value" if largest else f"{most:.2g}, and the map is zero"
     return Note(f"{layer}: over {n} copies the map's standard error is at most {told}")
 
