@@ -60,8 +60,8 @@ def full_grad(
 
     As in the paper each map is stretched to 0..1 before they are added, which makes the weakest channel as loud as
     the strongest; `rescale=none` adds shares of score as they are, those of a coarse layer spread over the pixels.
-    A bias is what a layer hands on when it is fed zeros, so a batch norm's mean and spread are in it. The note tells
-    whether input and biases add up to the score.
+    A batch norm's bias is what it makes of zeros, so its mean and spread are in it. The note tells whether input and
+    biases add up to the score.
     """
     size = probe.pixels.shape[:2]
     layers = biased(probe.model)
@@ -104,7 +104,27 @@ def _is_bent(layer: Layer) -> bool:
 
 
 def _biases(model: Model, layers: tuple[Layer, ...]) -> dict[str, Array]:
-    """What each layer hands on when it is fed zeros: one pass with zeros in the place of all that they read."""
+    """What each layer adds: of a convolution or dense layer its own bias, of a batch norm what it makes of zeros.
+
+    A batch norm's mean and spread are known, but not the number that it adds to the spread. So one pass is run
+    with zeros in the place of all that batch norms read; a second, where one reads another.
+    """
+    norms = [layer for layer in layers if layer.kind == "normalisation"]
+    found = {
+        layer.name: model.weights(layer.name).get("bias", np.zeros(1, np.float32))
+        for layer in layers
+        if layer not in norms
+    }
+    while norms:
+        names = {layer.name for layer in norms}
+        now = [layer for layer in norms if not names & set(layer.inputs)] or norms[:1]
+        found |= _of_zeros(model, now)
+        norms = [layer for layer in norms if layer not in now]
+    return found
+
+
+def _of_zeros(model: Model, layers: list[Layer]) -> dict[str, Array]:
+    """What each of these layers hands on when all that they read is zero."""
     shape = (1, model.input.height, model.input.width, model.input.channels)
     zero = np.broadcast_to(zero_of(model), shape)
     sources = dict.fromkeys(name for layer in layers for name in layer.inputs)
