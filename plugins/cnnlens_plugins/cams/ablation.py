@@ -12,7 +12,7 @@ from cnnlens import Array, Cost, Model, Panel, PlacesLayers, Probe, visualiser
 from .formulas import weighed
 from .gradient_cams import LAYER, POSITIVE
 from .head import Head, head_of
-from .places import by_place, chosen_of, judge_places
+from .places import by_place, chosen_of, judge_places, names
 from .showing import panels
 
 
@@ -43,6 +43,7 @@ def ablation_cam(
     score, one factor for the whole map, which turns it about where the score is negative; that is left out.
     In units of score times activation.
     """
+    probe.look_at(*names(layer, probe.model))  # first: the scores come with it
     maps = []
     for one in chosen_of(layer, probe.model):
         head = only_head_behind(one.name, probe.model)

@@ -46,11 +46,10 @@ def cam(
     head = head_of(probe.model)
     if isinstance(head, str):
         raise errors.Unmet(f"CAM is for networks that end in a global average and one dense layer: {head}")
+    activations = probe.activations(head.maps.name)  # first: the scores come with it
     weights = _weights(probe, head)
     (one,) = chosen_of(head.maps.name, probe.model)
-    return panels(
-        "CAM", [(one, weighed(probe.activations(one.name), weights))], probe.model, positive=positive
-    )
+    return panels("CAM", [(one, weighed(activations, weights))], probe.model, positive=positive)
 
 
 def _weights(probe: Probe, head: Head) -> Any:

@@ -46,7 +46,7 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | I
     needs={"activations", "gradients", "replace"},
     paper="Srinivas & Fleuret, 2019",
     link="https://arxiv.org/abs/1905.00780",
-    cost=Cost(2, 1),
+    cost=Cost(3, 1),
     judge=judge,
 )
 def full_grad(
