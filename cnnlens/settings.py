@@ -50,8 +50,8 @@ class LayerOf:
         """The layer's own name, or the names; raises UnknownName or Unmet with what would do."""
         choices = self.choices(model)
         if self.several and "," in asked and asked not in (layer.name for layer in model.layers):
-            parts = [part.strip() for part in asked.split(",")]
-            return ",".join(dict.fromkeys(self._one(part, choices, model) for part in parts if part))
+            parts = [part.strip() for part in asked.split(",") if part.strip()] or [asked]
+            return ",".join(dict.fromkeys(self._one(part, choices, model) for part in parts))
         return self._one(asked, choices, model)
 
     def _one(self, asked: str, choices: tuple[Layer, ...], model: Model) -> str:

@@ -54,8 +54,8 @@ def channels_first(maps: Any) -> Any:
 @pytest.mark.parametrize("name", ["grad-cam", "xgrad-cam", "hires-cam", "layer-cam"])
 @pytest.mark.parametrize(
     ("which", "layer", "reshape"),
-    [("vit", "blocks.2.norm1", patches), ("vit", "blocks.1.norm2", patches), ("swin", "features.3.1.norm2", channels_first),
-     ("swin", "features.2.reduction", channels_first)],
+    [("vit", "blocks.2.norm1", patches), ("vit", "blocks.1.norm2", patches),
+     ("swin", "features.3.1.norm2", channels_first), ("swin", "features.2.reduction", channels_first)],
 )  # fmt: skip
 def test_cams_at_tokens_are_pytorch_grad_cams(
     request: pytest.FixtureRequest, picture: Any, name: str, which: str, layer: str, reshape: Any
