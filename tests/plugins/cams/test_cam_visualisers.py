@@ -129,10 +129,8 @@ def test_heads_are_found_behind_dropout_and_blocks_and_not_behind_more() -> None
     pooled = (nn.AdaptiveAvgPool2d(1), nn.Flatten())
     assert ending(*pooled, nn.Dropout(0.5), nn.Sequential(nn.Dropout(0.1), nn.Linear(4, 3))) == ("1", "5.1")
     assert ending(nn.AvgPool2d(6), nn.Flatten(), nn.Linear(4, 3), nn.Softmax(1)) == ("1", "4")
-    assert "4 reads 3 (" in ending(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, 3)).replace(
-        "2 (Ad", "3 (Ad"
-    )
-    assert "reads 4 (ReLU, 5)" not in ending(*pooled, nn.Linear(4, 3))
+    assert "reads 2 (AdaptiveMaxPool2d" in ending(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    assert ending(*pooled, nn.Linear(4, 3)) == ("1", "4")
     assert "ReLU" in ending(*pooled, nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
     assert "has no dense layer" in ending(nn.Conv2d(4, 3, 1), *pooled)
 
