@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,8 @@ _KINDS: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
     ((nn.Flatten, nn.Unflatten), "reshape"),
     ((nn.Upsample, nn.PixelShuffle), "resize"),
 )  # fmt: skip
+#: What ends a network by making probabilities of its scores.
+_ENDS = {"softmax": "softmax", "softmax2d": "softmax", "logsoftmax": "softmax", "sigmoid": "sigmoid"}
 #: Functions whose output has its channels first, whatever their input had.
 _CHANNELS_FIRST = ("conv1d", "conv2d", "conv3d", "conv_transpose2d", "batch_norm", "group_norm", "max_pool2d",
                    "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "interpolate")  # fmt: skip
@@ -48,15 +50,18 @@ class Survey:
     activation: str | None = None
 
 
-def survey(follower: Follower, fed: Tensor) -> Survey:
-    """Run `fed` once and describe every call. The caller has frozen the model."""
+def survey(follower: Follower, fed: Tensor, scores_in: Callable[[Any], Tensor | None]) -> Survey:
+    """Run `fed` once and describe every call. The caller has frozen the model.
+
+    `scores_in` finds the tensor of scores in what was returned.
+    """
     watcher = _Watcher()
     watcher.axis[id(fed)] = 1
     with torch.no_grad(), follower.following(watcher.visit, enter=watcher.enter, observe=watcher.observe):
         output = follower.root(fed)
     layers = [layer for layer in watcher.layers if layer is not None]
     found = Survey(tuple(layers), watcher.axes, output)
-    _find_head(found, watcher)
+    _find_head(found, watcher, scores_in(output))
     return found
 
 
@@ -184,40 +189,16 @@ def _counted(call: Call) -> tuple[int, dict[str, Any]]:
     return sum(p.numel() for p in module.parameters()), hyper
 
 
-def _find_head(found: Survey, watcher: _Watcher) -> None:
+def _find_head(found: Survey, watcher: _Watcher, output: Tensor | None) -> None:
     """Find a softmax or sigmoid that ends the network: scores are what goes into it."""
-    output = pick_output(found.output)
     made_by = watcher.maker.get(id(output), ())
     if len(made_by) != 1:
         return
     call = watcher.calls[made_by[0]]
     name = type(call.module).__name__ if call.module is not None else call.base.rpartition(".")[2]
-    kind = {"softmax": "softmax", "logsoftmax": "softmax", "sigmoid": "sigmoid"}.get(
-        name.lower().replace("_", "")
-    )
+    kind = _ENDS.get(name.lower().replace("_", ""))
     if kind and call.output is output and call.inputs and isinstance(call.inputs[0], Tensor):
         found.head, found.activation = call.name, kind
-
-
-def pick_output(output: Any) -> Tensor | None:
-    """The tensor of scores in what a model returned; None where it cannot be told which that is.
-
-    Itself; of an object or a mapping `logits`, `out`, `output` or `scores`, else its only tensor, or its
-    only one with a row of numbers a picture; of a sequence the first.
-    """
-    if isinstance(output, Tensor):
-        return output
-    named = output if isinstance(output, Mapping) else getattr(output, "__dict__", {})
-    for key in ("logits", "out", "output", "scores"):
-        if isinstance(named.get(key), Tensor):
-            return named[key]  # type: ignore[no-any-return]
-    if isinstance(output, Mapping):
-        tensors = [value for value in output.values() if isinstance(value, Tensor)]
-        rows = [value for value in tensors if value.ndim == 2]
-        return tensors[0] if len(tensors) == 1 else rows[0] if len(rows) == 1 else None
-    if isinstance(output, (tuple, list)) and output:
-        return pick_output(output[0])
-    return None
 
 
 def _tensors(values: tuple[Any, ...]) -> list[Tensor]:
