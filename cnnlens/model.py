@@ -272,6 +272,22 @@ class Model(ABC):
         """All that the model returns, array by array, in its order; one of them is taken as the scores."""
         return (Output("output", self.outputs, True),)
 
+    #: The layers that hand the scores on; empty where that is not known.
+    ends: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def leading(self) -> frozenset[str]:
+        """The layers that the scores hang on, as far as the graph is known; an auxiliary head's are none."""
+        known = {layer.name: layer.inputs for layer in self.layers}
+        found: set[str] = set()
+        left = [name for name in self.ends if name in known]
+        while left:
+            name = left.pop()
+            if name not in found:
+                found.add(name)
+                left += [before for before in known[name] if before in known]
+        return frozenset(found or known)
+
     def class_name(self, index: int) -> str:
         """The class's name, or its number where there are no names."""
         return self.classes[index] if self.classes else str(index)

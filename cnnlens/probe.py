@@ -27,7 +27,8 @@ Progress = Callable[[int, int], None]  #: progress(done, total); raise Cancelled
 class Probe:
     """A picture, a model and the question asked of both.
 
-    `image` is the picture as it was opened, `pixels` (h, w, c) in [0, 1] what the model is shown.
+    `image` is the picture as it was opened, `pixels` (h, w, c) in [0, 1] what the model is shown. A target's
+    text opens no file here: `like(…)` is for `look`, or read first with an `open` of the caller's.
     """
 
     def __init__(

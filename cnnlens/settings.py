@@ -56,6 +56,7 @@ class LayerOf:
         if not choices:
             raise Unmet(f"{model.name} has no layer with {self.which}" + _why_no_layers(model))
         good = [c for c in choices if c.kind not in ("block", "pooling", "dropout", "reshape", "resize")]
+        good = [c for c in good if c.name in model.leading] or good
         if asked == "first":
             good = [c for c in good if c.kind == "convolution"] or good
         return (good or list(choices))[0 if asked == "first" else -1]

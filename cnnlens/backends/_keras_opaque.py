@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 from ..errors import Unmet
@@ -60,7 +60,10 @@ class Opaque:
     def run(self, fed: Any, taps: Taps) -> Any:
         """The scores of what is fed: what goes into the last activation, if there is one."""
         fed = taps.at("input", fed)
-        with self.head.listened() if self.head is not None else nullcontext([]) as heard:
+        heard: list[Any] = []
+        with ExitStack() as undo:
+            if self.head is not None:
+                heard = undo.enter_context(self.head.listened())
             returned = self._called(fed)
         for name in filter(is_output, taps.watch):
             taps.at(name, returned.at(name))

@@ -136,7 +136,9 @@ class Graph:
         ends = {name: self._ends[name] for name in taps.watch if is_output(name)}
         inner = (name for name in taps.watch if name != "input" and name not in ends)
         goals = {key for name in inner for key in self.by_name[name].writes}
-        goals.update((self.output, *ends.values(), *(self.by_name[self.head.name].writes if self.head else ())))
+        goals.update(
+            (self.output, *ends.values(), *(self.by_name[self.head.name].writes if self.head else ()))
+        )
         steps = self._needed(goals, taps.replace)
         readers = Counter(key for step in steps for key in step.reads)
         values = {self.input: _cast(taps.at("input", fed), self.symbol)}

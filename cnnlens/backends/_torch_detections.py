@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from ..errors import Unmet
 
+#: What is said of scores made of detections; they are probabilities already.
+DETECTED = {"scores": "scores are those of detections: the best one of each class, 0 where there is none"}
 MOST = 100  #: detections of a picture that are read one by one
 
 

@@ -48,12 +48,13 @@ class Survey:
     output: Any = None
     head: str | None = None
     activation: str | None = None
+    ends: tuple[str, ...] = ()
 
 
-def survey(follower: Follower, fed: Tensor, scores_in: Callable[[Any], Tensor | None]) -> Survey:
+def survey(follower: Follower, fed: Tensor, scores_in: Callable[[Any], list[Tensor]]) -> Survey:
     """Run `fed` once and describe every call. The caller has frozen the model.
 
-    `scores_in` finds the tensor of scores in what was returned.
+    `scores_in` finds the tensors of scores in what was returned: one, but for detections.
     """
     watcher = _Watcher()
     watcher.axis[id(fed)] = 1
@@ -61,7 +62,10 @@ def survey(follower: Follower, fed: Tensor, scores_in: Callable[[Any], Tensor | 
         output = follower.root(fed)
     layers = [layer for layer in watcher.layers if layer is not None]
     found = Survey(tuple(layers), watcher.axes, output)
-    _find_head(found, watcher, scores_in(output))
+    ends = scores_in(output)
+    found.ends = tuple(dict.fromkeys(name for t in ends for name in watcher.maker.get(id(t), ())))
+    if len(ends) == 1:
+        _find_head(found, watcher, ends[0])
     return found
 
 
@@ -85,6 +89,9 @@ class _Watcher:
     def observe(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> None:
         """Carry along where the channels are and which layer a tensor comes from."""
         if not isinstance(out, Tensor):
+            given = _tensors((*args, *kwargs.values()))
+            written = getattr(function, "__name__", "") == "__setitem__"  # into an array that was there before
+            self._carry(given[:1] if written else _tensors((out,)), given)
             return
         self._held.append(out)
         given = _tensors((*args, *kwargs.values()))
@@ -93,6 +100,12 @@ class _Watcher:
         if axis is not None:
             self.axis[id(out)] = axis
         self.maker[id(out)] = sources
+
+    def _carry(self, parts: list[Tensor], given: list[Tensor]) -> None:
+        """What a function takes apart or writes into comes from the layers of all that it was given."""
+        self._held += parts
+        sources = tuple(dict.fromkeys(name for t in given for name in self.maker.get(id(t), ())))
+        self.maker.update((id(part), sources) for part in parts)
 
     def visit(self, call: Call) -> None:
         """Describe one call as a Layer."""
@@ -189,7 +202,7 @@ def _counted(call: Call) -> tuple[int, dict[str, Any]]:
     return sum(p.numel() for p in module.parameters()), hyper
 
 
-def _find_head(found: Survey, watcher: _Watcher, output: Tensor | None) -> None:
+def _find_head(found: Survey, watcher: _Watcher, output: Tensor) -> None:
     """Find a softmax or sigmoid that ends the network: scores are what goes into it."""
     made_by = watcher.maker.get(id(output), ())
     if len(made_by) != 1:

@@ -36,16 +36,15 @@ class Outputs:
             raise Unmet(f"{self._owner} returns one number for a whole batch, not one a picture")
         return _rows(scores)
 
-    def raw(self, returned: Any) -> Tensor | None:
-        """The very tensor of scores that was returned; None where there is none such."""
+    def raw(self, returned: Any) -> list[Tensor]:
+        """The very tensors of scores that were returned: one, of detections each picture's, or none."""
         if is_detections(returned):
-            return None
+            return [one["scores"] for one in returned]
         try:
             path = scores_path(returned, _is_tensor, self._asked, self._owner)
         except Exception:  # what is wrong with it is said when the scores are asked for
-            return None
-        found: Tensor = flattened(returned, _is_tensor)[path]
-        return found
+            return []
+        return [flattened(returned, _is_tensor)[path]]
 
     def watched(self, returned: Any, names: Sequence[str], count: int) -> dict[str, Tensor]:
         """Of all tensors those of these names (`output:aux`), (count, …). Raises Unmet where one is missing."""

@@ -72,6 +72,7 @@ class KerasModel(Model):
             facts={**told, **(facts or {})},
         )
         self.output_tree = tree
+        self.ends = (self._body.last,) if self._body.last else ()
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -19,7 +19,7 @@ from ..model import Model, Pass
 from ..outputs import is_output
 from ..preprocess import InputSpec, read_preprocess
 from ._torch_calls import Call, Follower
-from ._torch_detections import is_detections, prepares_itself
+from ._torch_detections import DETECTED, is_detections, prepares_itself
 from ._torch_layers import Survey, survey
 from ._torch_outputs import Outputs
 from ._torch_state import frozen_in_eval
@@ -61,21 +61,20 @@ class TorchModel(Model):
         returned = self._survey.output
         scores, tree = self._outputs.scores(returned), self._outputs.described(returned)
         self._axes |= {one.name: 1 if len(one.shape) > 1 else -1 for one in tree}
-        found, told = self._survey.activation or ("sigmoid" if scores.shape[1] == 1 else "softmax"), {}
-        if is_detections(returned):
-            found, told = None, {"scores": "scores are those of detections: the best of each class, else 0"}
+        activation = self._survey.activation or ("sigmoid" if scores.shape[1] == 1 else "softmax")
+        detected = is_detections(returned)
         super().__init__(
             module,
             name=name or type(module).__name__,
             framework="torch",
             input=spec,
             classes=classes,
-            activation=found,
+            activation=None if detected else activation,
             device=str(self._device),
-            facts={**told, **(facts or {})},
+            facts={**(DETECTED if detected else {}), **(facts or {})},
         )
         # known from the survey: no pass needed
-        self.outputs, self.output_tree = _scores(scores).shape[1:], tree
+        self.outputs, self.output_tree, self.ends = _scores(scores).shape[1:], tree, self._survey.ends
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -145,8 +144,9 @@ class TorchModel(Model):
         activations |= {name: self._array(end, name) for name, end in ended.items()}
         live = any(end.requires_grad for end in (result, *ended.values()))
         if differentiable and taps and not replace and not live:
+            where = f"does not lead from {', '.join(sorted(inner))} to them, " if inner else ""
             raise Unmet(
-                f"{self.name} has no gradients: its forward detaches what it computes, or runs under no_grad"
+                f"{self.name} has no gradients: its forward {where}detaches what it computes, or runs under no_grad"
             )
         return Pass(_scores(result), activations, _puller(result, {**taps, **ended}, self))
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import BadInput, Unmet
 from .places import Mask, Numbers, Places, Region, Won, flat, ranked
-from .term import Term
+from .term import Reals, Term
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -42,7 +42,7 @@ class ClassScore(Term):
         fixed = places.pinned(scores) if isinstance(places, Won) else places
         return ClassScore(index, None, fixed)
 
-    def read(self, scores: Array) -> tuple[Numbers, Array]:
+    def read(self, scores: Array) -> tuple[Numbers, Reals]:
         """The class (n,) and how much each place counts, (n, places), summing to one."""
         chosen, grid = self._chosen(scores), scores.shape[1:-1]
         if not grid:
@@ -52,7 +52,7 @@ class ClassScore(Term):
         shares = inside / inside.sum(1, keepdims=True)
         return chosen, np.broadcast_to(shares, (len(scores), shares.shape[1]))
 
-    def value(self, scores: Array, activations: Mapping[str, Array]) -> Array:
+    def value(self, scores: Array, activations: Mapping[str, Array]) -> Reals:
         """The score, or its mean over the places."""
         return weighed(scores, *self.read(scores))
 
@@ -88,7 +88,7 @@ class ClassScore(Term):
         return np.full(len(scores), self.index)
 
 
-def weighed(values: Array, chosen: Numbers, shares: Array) -> Array:
+def weighed(values: Array | Reals, chosen: Numbers, shares: Reals) -> Reals:
     """Of values (n, …, classes) those of the class, (n,), each place by its share."""
     picked = flat(values)[np.arange(len(values)), :, chosen]
     return np.asarray(np.where(shares > 0, picked * shares, 0).sum(1), np.float64)

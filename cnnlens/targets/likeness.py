@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..arrays import Array
-from .term import Term
+from .term import Reals, Term
 
 #: Norms below this are taken as it, so that nothing is divided by zero.
 _LEAST = 1e-8
@@ -24,7 +24,7 @@ class Likeness(Term):
 
     layer: str
     other: str
-    embedding: Callable[[], Array] = field(compare=False, repr=False)
+    embedding: Callable[[], Reals] = field(compare=False, repr=False)
 
     @property
     def unit(self) -> str:
@@ -36,7 +36,7 @@ class Likeness(Term):
         """The one layer."""
         return (self.layer,)
 
-    def value(self, scores: Array, activations: Mapping[str, Array]) -> Array:
+    def value(self, scores: Array, activations: Mapping[str, Array]) -> Reals:
         """The cosine, (n,)."""
         own, other = embedded(activations[self.layer]), self._direction()
         return np.asarray(own @ other / _norms(own)[:, 0])
@@ -52,15 +52,15 @@ class Likeness(Term):
         spread = pull.reshape(len(values), *(1,) * (values.ndim - 2), -1) / places
         return {self.layer: np.broadcast_to(spread, values.shape).astype(np.float32)}
 
-    def _direction(self) -> Array:
+    def _direction(self) -> Reals:
         other = np.asarray(self.embedding(), np.float64)[None]
         return np.asarray((other / _norms(other))[0])
 
 
-def embedded(values: Array) -> Array:
+def embedded(values: Array) -> Reals:
     """Activations (n, …, channels) as (n, channels): the mean over places."""
     return np.asarray(values.reshape(len(values), -1, values.shape[-1]).mean(1, dtype=np.float64))
 
 
-def _norms(rows: Array) -> Array:
-    return np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _LEAST)
+def _norms(rows: Reals) -> Reals:
+    return np.asarray(np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _LEAST))

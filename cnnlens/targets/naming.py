@@ -56,7 +56,9 @@ def placed_class(text: str, model: Model) -> ClassScore | None:
         )
     spec = model.input
     rows = _rows(found["y"], spec.height, grid[0], text)
-    return ClassScore(chosen.index, chosen.rank, Region(rows, _rows(found["x"], spec.width, grid[1], text), where))
+    return ClassScore(
+        chosen.index, chosen.rank, Region(rows, _rows(found["x"], spec.width, grid[1], text), where)
+    )
 
 
 def class_by_index(index: int, model: Model) -> ClassScore:

@@ -7,7 +7,7 @@ that is the only one wins where its score is above zero.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,19 +15,20 @@ from ..arrays import Array
 from ..errors import BadInput
 
 Numbers = np.ndarray[Any, np.dtype[np.intp]]
+A = TypeVar("A", bound=np.ndarray[Any, Any])
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def flat(scores: Array) -> Array:
+def flat(scores: A) -> A:
     """Scores (n, …, classes) as (n, places, classes); one score a class is one place."""
-    return scores.reshape(len(scores), -1, scores.shape[-1])
+    return scores.reshape(len(scores), -1, scores.shape[-1])  # type: ignore[return-value]
 
 
 def winners(scores: Array) -> Numbers:
     """The class that wins at each place, (n, places); -1 where a class that is alone does not."""
     if scores.shape[-1] == 1:
-        return np.where(scores[..., 0] > 0, 0, -1)
-    return scores.argmax(-1)
+        return np.asarray(np.where(scores[..., 0] > 0, 0, -1))
+    return np.asarray(scores.argmax(-1))
 
 
 def ranked(scores: Array, rank: int, inside: Flags | None = None) -> Numbers:
@@ -73,7 +74,7 @@ class Won:
         """Which places it wins, (n, places)."""
         mine = np.full(len(scores), self.index) if self.rank is None else ranked(scores, self.rank)
         found = winners(scores) == mine[:, None]
-        return found | ~found.any(1, keepdims=True)
+        return np.asarray(found | ~found.any(1, keepdims=True))
 
     def pinned(self, scores: Array) -> Mask:
         """The places of one picture (h, w, classes), for all pictures from now on."""

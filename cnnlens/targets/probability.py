@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 from .classes import ClassScore, weighed
-from .term import Term
+from .term import Reals, Term
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -35,13 +35,13 @@ class Probability(Term):
         """Of the class that it is for the picture with these scores."""
         return replace(self, of=self.of.pinned(scores))
 
-    def value(self, scores: Array, activations: Mapping[str, Array]) -> Array:
+    def value(self, scores: Array, activations: Mapping[str, Array]) -> Reals:
         """The probability, or its mean over the places."""
         return weighed(probabilities(scores, self.activation), *self.of.read(scores))
 
     def cotangents(self, scores: Array, activations: Mapping[str, Array]) -> dict[str, Array]:
         """The derivative by the scores: the cotangent by the probabilities, pulled through the activation."""
-        pull = self.of.cotangents(scores, activations)["scores"]
+        pull: Reals = self.of.cotangents(scores, activations)["scores"].astype(np.float64)
         chances = probabilities(scores, self.activation)
         if self.activation == "softmax":
             pull = chances * (pull - (pull * chances).sum(-1, keepdims=True))
@@ -55,7 +55,7 @@ class Probability(Term):
         return None if name is None else f"p({name})"
 
 
-def probabilities(scores: Array, activation: str | None) -> Array:
+def probabilities(scores: Array, activation: str | None) -> Reals:
     """Scores (…, classes) → probabilities, in double precision; the softmax is over the last axis."""
     values = np.asarray(scores, np.float64)
     with np.errstate(invalid="ignore", over="ignore"):  # a NaN stays one, and is told where it is shown

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import Array
 from ..errors import BadInput, UnknownName, Unmet
 from .classes import ClassScore
 from .likeness import Likeness, embedded
 from .naming import named_class, placed_class, unknown_class
 from .probability import Probability
-from .term import Term
+from .term import Reals, Term
 from .unit import Unit
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def likeness_rule(text: str, model: Model, open: Open | None) -> Term | None:
     image = open(picture)
 
     @functools.cache
-    def embedding() -> Array:
+    def embedding() -> Reals:
         seen = model.trace(np.asarray(model.input.fit(image.pixels))[None], watch=[layer.name])
         return np.asarray(embedded(seen.activations[layer.name])[0])
 

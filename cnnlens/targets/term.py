@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..arrays import Array
 
 if TYPE_CHECKING:
     from ..model import Model
+
+#: Values on the way, in double precision.
+Reals = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Term(ABC):
@@ -30,7 +35,7 @@ class Term(ABC):
         return self
 
     @abstractmethod
-    def value(self, scores: Array, activations: Mapping[str, Array]) -> Array:
+    def value(self, scores: Array, activations: Mapping[str, Array]) -> Reals:
         """Its value for each picture, (n,)."""
 
     @abstractmethod

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..arrays import Array
-from .term import Term
+from .term import Reals, Term
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Unit(Term):
         """The one layer or output."""
         return (self.layer,)
 
-    def value(self, scores: Array, activations: Mapping[str, Array]) -> Array:
+    def value(self, scores: Array, activations: Mapping[str, Array]) -> Reals:
         """The unit, or the mean over the channel's map."""
         found = self._within(activations[self.layer])
         return np.asarray(found.reshape(len(found), -1).mean(1), np.float64)
@@ -44,5 +45,6 @@ class Unit(Term):
 
     def _within(self, values: Array) -> Array:
         """A writable view of the unit in activations (n, …)."""
-        place = (slice(None), *self.place) if self.place is not None else (...,)
-        return values[(*place, slice(self.channel, self.channel + 1))]
+        channel = values[..., self.channel : self.channel + 1]
+        where: tuple[Any, ...] = (slice(None), *(self.place or ()))
+        return np.asarray(channel[where])
