@@ -100,7 +100,10 @@ class Model(ABC):
     def forward(
         self, fed: Array, watch: Sequence[str], replace: Mapping[str, Array], differentiable: bool
     ) -> Pass:
-        """One pass over `fed` (n, h, w, c), already preprocessed; the model is left as it was."""
+        """One pass over `fed` (n, h, w, c), already preprocessed; the model is left as it was.
+
+        `watch` may name outputs of `output_tree` too: their activations are what the model returned.
+        """
 
     # -- what everybody gets --------------------------------------------------------------------
 
@@ -267,11 +270,8 @@ class Model(ABC):
         grey = np.full((1, self.input.height, self.input.width, self.input.channels), 0.5, np.float32)
         return self.trace(grey).scores.shape[1:]
 
-    @functools.cached_property
-    def output_tree(self) -> tuple[Output, ...]:
-        """All that the model returns, array by array, in its order; one of them is taken as the scores."""
-        return (Output("output", self.outputs, True),)
-
+    #: All that the model returns, array by array; one is taken as the scores. Empty where a backend tells none.
+    output_tree: tuple[Output, ...] = ()
     #: The layers that hand the scores on; empty where that is not known.
     ends: tuple[str, ...] = ()
 

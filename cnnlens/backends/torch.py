@@ -217,7 +217,8 @@ def _puller(scores: Tensor, taps: Mapping[str, Tap], model: TorchModel) -> Any:
         for name, values in cotangents.items():
             out = scores if name == "scores" else taps[name]
             if not isinstance(out, Tensor) or out.requires_grad:
-                laid = values if name == "scores" else _from_channels_last(values, model._axes[name])
+                axis = model._axes[name] if name != "scores" else 1 if values.ndim > 2 else -1
+                laid = _from_channels_last(values, axis)
                 pairs.append((out, model._tensor(np.ascontiguousarray(laid)).to(scores.dtype)))
         found: dict[str, Tensor | None] = {}
         if pairs:
