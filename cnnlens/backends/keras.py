@@ -117,7 +117,7 @@ class KerasModel(Model):
 
         return pulled
 
-    def _survey(self, spec: InputSpec) -> tuple[tuple[Layer, ...], tuple[Output, ...], Array]:
+    def _survey(self, spec: InputSpec) -> tuple[tuple[Layer, ...], tuple[Output, ...], Any]:
         """The layers, the outputs, and the scores of a grey picture; the head is found on the way."""
         grey = np.full((1, spec.height, spec.width, spec.channels), 0.5, np.float32)
         taps = Taps((*self._body.names, *(PREFIX + path for path in self._body.outputs)))
@@ -144,7 +144,7 @@ class KerasModel(Model):
         else:
             self._axes.update(channel_axes(self._body, taps.seen, self._axes["input"]))
             layers = described(self._body, taps.seen, self._axes)
-        return layers, self._described_outputs(taps.seen), array(scores)
+        return layers, self._described_outputs(taps.seen), scores
 
     def _described_outputs(self, seen: Mapping[str, Any]) -> tuple[Output, ...]:
         """What the model returns for one picture, by what a pass showed; those that have gradients."""
