@@ -19,7 +19,10 @@ class Segmenter(nn.Module):
 
     def forward(self, x: Any) -> Any:
         y = torch.tanh(self.body(x))
-        return {"out": F.interpolate(self.head(y), scale_factor=2.0), "heads": {"age": self.side(y.mean((2, 3)))}}
+        return {
+            "out": F.interpolate(self.head(y), scale_factor=2.0),
+            "heads": {"age": self.side(y.mean((2, 3)))},
+        }
 
 
 class Detector(nn.Module):

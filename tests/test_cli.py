@@ -255,7 +255,10 @@ def test_every_kind_of_target_is_asked_for_by_text(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("kind", "targets"),
     [
-        ("Segmenter", ["top1", "dog@3,5", "dog@0:4,2:8 - cat", "p(dog@3,5)", "heads.age[:,1]", "out[:,2,0,7]"]),
+        (
+            "Segmenter",
+            ["top1", "dog@3,5", "dog@0:4,2:8 - cat", "p(dog@3,5)", "heads.age[:,1]", "out[:,2,0,7]"],
+        ),
         ("Detector", ["top1", "box0", "box0 - box1", "dog - cat"]),
     ],
 )

@@ -90,7 +90,9 @@ class _Watcher:
         """Carry along where the channels are and which layer a tensor comes from."""
         if not isinstance(out, Tensor):
             given = _tensors((*args, *kwargs.values()))
-            written = getattr(function, "__name__", "") == "__setitem__"  # into an array that was there before
+            written = (
+                getattr(function, "__name__", "") == "__setitem__"
+            )  # into an array that was there before
             self._carry(given[:1] if written else _tensors((out,)), given)
             return
         self._held.append(out)

@@ -29,7 +29,9 @@ def arrays() -> dict[str, Any]:
     rng = np.random.default_rng(4)
     shapes = {"body": (3, 3, 3, 4), "head": (1, 1, 4, 3)}
     drawn = {name: rng.standard_normal(shape).astype(np.float32) * 0.6 for name, shape in shapes.items()}
-    return drawn | {f"{name}/bias": rng.standard_normal(s[-1]).astype(np.float32) for name, s in shapes.items()}
+    return drawn | {
+        f"{name}/bias": rng.standard_normal(s[-1]).astype(np.float32) for name, s in shapes.items()
+    }
 
 
 def in_torch() -> Any:
@@ -115,7 +117,9 @@ def main(framework: str, out: str) -> None:
         return
     model = checked(in_keras())
     found = seen(model, TARGETS)
-    assert np.isfinite(cnnlens.look(model, np.zeros((SIDE, SIDE, 3)), "grad-cam", target="dog@3,3").array).all()
+    assert np.isfinite(
+        cnnlens.look(model, np.zeros((SIDE, SIDE, 3)), "grad-cam", target="dog@3,3").array
+    ).all()
     whole = tuple(text for text in TARGETS if "body" not in text)
     own = checked(in_keras("own"))  # no layer inside can be read, what it returns can
     found |= {f"own/{name}": values for name, values in seen(own, whole).items()}

@@ -170,7 +170,9 @@ def test_the_gradient_of_a_probability_is_that_of_torch(asked: str) -> None:
 def test_a_likeness_is_the_cosine_of_torch(layer: str) -> None:
     model = held("tensor")
     other = picture(model, 5)
-    probe = Probe(model, picture(model), read_target(f"like(o.png{layer})", model, lambda _: open_image(other)))
+    probe = Probe(
+        model, picture(model), read_target(f"like(o.png{layer})", model, lambda _: open_image(other))
+    )
     assert probe.target.layers == (("conv",) if layer else ("mean",))
 
     def embedded(x: Any) -> Any:

@@ -118,7 +118,9 @@ def test_the_cotangent_of_a_probability_is_that_of_differences_in_double_precisi
     for _ in range(5):
         direction = rng.standard_normal(scores.shape)
         ends = [term.value(scores + sign * step * direction, {}) for sign in (1, -1)]  # type: ignore[arg-type]
-        np.testing.assert_allclose((pull * direction).sum((1, 2, 3)), (ends[0] - ends[1]) / (2 * step), rtol=1e-4)
+        np.testing.assert_allclose(
+            (pull * direction).sum((1, 2, 3)), (ends[0] - ends[1]) / (2 * step), rtol=1e-4
+        )
 
 
 def test_in_probabilities_every_class_is_one_and_a_unit_has_none(tiny: Model) -> None:

@@ -311,7 +311,9 @@ def test_every_kind_of_target_is_asked_for_by_text(run: Run, image: str, desk: I
 def test_a_target_opens_no_file_of_the_server(
     client: FlaskClient, image: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named = named.replace("{file}", str(tmp_path / "first <b>.png"))  # not even one that is shown, by its path
+    named = named.replace(
+        "{file}", str(tmp_path / "first <b>.png")
+    )  # not even one that is shown, by its path
     opened: list[str] = []
     reading = Path.read_bytes
 
@@ -344,7 +346,10 @@ def test_a_name_that_comes_to_be_another_pictures_is_another_target(
 @pytest.mark.parametrize(
     ("kind", "targets"),
     [
-        ("Segmenter", ["top1", "dog@3,5", "dog@0:4,2:8 - cat", "p(dog@3,5)", "heads.age[:,1]", "out[:,2,0,7]"]),
+        (
+            "Segmenter",
+            ["top1", "dog@3,5", "dog@0:4,2:8 - cat", "p(dog@3,5)", "heads.age[:,1]", "out[:,2,0,7]"],
+        ),
         ("Detector", ["top1", "box0", "box0 - box1", "dog - cat", "scores[:,2]"]),
     ],
 )
