@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..errors import Unmet
+from ..model import Model
 
 #: What is said of scores made of detections; they are probabilities already.
 DETECTED = {"scores": "scores are those of detections: the best one of each class, 0 where there is none"}
@@ -56,6 +58,21 @@ def class_count(module: nn.Module, names: Sequence[str] | None) -> int:
         f"{type(module).__name__} returns detections and does not say of how many classes: give their names, "
         "labels=… or --labels"
     )
+
+
+def reached(model: Model, likely: frozenset[str]) -> frozenset[str]:
+    """Of the layers that are `likely` to lead to the scores those that a gradient comes back to.
+
+    Where boxes are proposed, numbers go from layer to layer by ways that have none. One forward and one
+    backward pass over noise; all of them where nothing is detected in it.
+    """
+    names = [layer.name for layer in model.layers if layer.has_maps and layer.name in likely]
+    spec = model.input
+    noise = np.random.default_rng(0).random((1, spec.height, spec.width, spec.channels), np.float32)
+    with model.lock:
+        ran = model.forward(spec.encode(noise), ("input", *names), {}, True)
+        pulled = ran.pull({"scores": ran.scores}, names)
+    return frozenset(name for name in names if pulled[name].any()) or likely
 
 
 def prepares_itself(module: nn.Module) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -19,7 +20,7 @@ from ..model import Model, Pass
 from ..outputs import is_output
 from ..preprocess import InputSpec, read_preprocess
 from ._torch_calls import Call, Follower
-from ._torch_detections import DETECTED, is_detections, prepares_itself
+from ._torch_detections import DETECTED, is_detections, prepares_itself, reached
 from ._torch_layers import Survey, survey
 from ._torch_outputs import Outputs
 from ._torch_state import frozen_in_eval
@@ -75,6 +76,11 @@ class TorchModel(Model):
         )
         # known from the survey: no pass needed
         self.outputs, self.output_tree, self.ends = _scores(scores).shape[1:], tree, self._survey.ends
+
+    @functools.cached_property
+    def leading(self) -> frozenset[str]:
+        """The layers that the scores hang on; of a detector those that a gradient comes back to."""
+        return reached(self, super().leading) if is_detections(self._survey.output) else super().leading
 
     @property
     def layers(self) -> tuple[Layer, ...]:
