@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..arrays import Array
 from .term import Reals, Term
+
+if TYPE_CHECKING:
+    from ..model import Model
 
 #: Norms below this are taken as it, so that nothing is divided by zero.
 _LEAST = 1e-8
@@ -19,12 +23,13 @@ class Likeness(Term):
     """Cosine similarity between a layer's activations for this picture and for another one.
 
     Maps are averaged over their places first. `other` is the digest of the other picture; `embedding` gives
-    its activations (channels,) when they are first needed.
+    its activations (channels,) when they are first needed; `name` is what it is called.
     """
 
     layer: str
     other: str
     embedding: Callable[[], Reals] = field(compare=False, repr=False)
+    name: str = field(default="", compare=False)
 
     @property
     def unit(self) -> str:
@@ -51,6 +56,10 @@ class Likeness(Term):
         places = values[0, ..., 0].size
         spread = pull.reshape(len(values), *(1,) * (values.ndim - 2), -1) / places
         return {self.layer: np.broadcast_to(spread, values.shape).astype(np.float32)}
+
+    def label(self, model: Model) -> str | None:
+        """like(picture), by the name of the picture and without the place that it lies at."""
+        return f"like({self.name}, {self.layer})"
 
     def _direction(self) -> Reals:
         other = np.asarray(self.embedding(), np.float64)[None]

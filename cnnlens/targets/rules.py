@@ -75,7 +75,7 @@ def likeness_rule(text: str, model: Model, open: Open | None) -> Term | None:
         seen = model.trace(np.asarray(model.input.fit(image.pixels))[None], watch=[layer.name])
         return np.asarray(embedded(seen.activations[layer.name])[0])
 
-    return Likeness(layer.name, str(image.digest), embedding)
+    return Likeness(layer.name, str(image.digest), embedding, str(image.name))
 
 
 def output_rule(text: str, model: Model, open: Open | None) -> Term | None:

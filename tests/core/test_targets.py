@@ -219,6 +219,7 @@ def test_a_likeness_is_one_to_the_picture_itself_and_its_gradient_vanishes(tiny:
     assert -1 <= other.score < 0.999 and np.abs(other.gradients()).max() > 1e-4
     again = read_target("like(it)", tiny, lambda _: open_image(x))
     assert again == target and hash(again) == hash(target)
+    assert target.label(tiny) == "like(array, pool)"
     assert read_target("like(it, conv)", tiny, lambda _: open_image(x)) != target
 
 
