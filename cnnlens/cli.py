@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,6 +59,8 @@ def model_options(command: C) -> C:
         click.option("--labels", metavar="FILE|imagenet", help="names of the classes"),
         click.option("--preprocess", metavar="PRESET|FILE",
                      help="imagenet, caffe, -1..1, unit, raw …, or a .json file"),
+        click.option("--scores", "output", metavar="PATH",
+                     help="which of several outputs is the scores: aux, [1], heads.age …"),
         click.option("--device", metavar="DEVICE", help="cpu, cuda or mps, for PyTorch"),
         click.option("--trust", is_flag=True, help="open a file that holds code, and run that code"),
     )):  # fmt: skip
@@ -118,7 +120,11 @@ def view(model: str, images: tuple[Path, ...], host: str, port: int, no_open: bo
     "-s", "--set", "settings", multiple=True, metavar="KEY=VALUE", help="a setting; may be repeated"
 )
 @click.option(
-    "-t", "--target", "targets", multiple=True, help="top1 …, a class name or number; may be repeated"
+    "-t",
+    "--target",
+    "targets",
+    multiple=True,
+    help="top1 …, a class, p(class), layer[channel] …; may be repeated",
 )
 @click.option(
     "--top", type=click.IntRange(1, 100), help="the K likeliest classes of each picture, one after the other"
@@ -164,24 +170,38 @@ def run(
 
 @main.command()
 @click.argument("model")
+@click.option("--outputs", is_flag=True, help="what MODEL returns instead, and what is taken as its scores")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @model_options
-def layers(model: str, as_json: bool, **opening: Any) -> None:
+def layers(model: str, outputs: bool, as_json: bool, **opening: Any) -> None:
     """The layers of MODEL in call order: name, kind, output shape, parameters."""
+    from .describe import describe_output
+
     opened = open_model(model, opening)
+    if outputs:
+        told = [describe_output(output) for output in opened.output_tree]
+        rows = [("output", "shape", ""), *map(_output_row, told)]
+    else:
+        told = [vars(layer) for layer in opened.layers]
+        shown = [(one.name, one.kind, _times(one.shape), f"{one.parameters:,}") for one in opened.layers]
+        rows = [("layer", "kind", "output", "parameters"), *shown]
     if as_json:
-        click.echo(json.dumps([vars(layer) for layer in opened.layers], default=list))
+        click.echo(json.dumps(told, default=list))
         return
-    rows = [
-        (layer.name, layer.kind, "×".join(map(str, layer.shape)) or "–", f"{layer.parameters:,}")
-        for layer in opened.layers
-    ]
-    head = ("layer", "kind", "output", "parameters")
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(4)]
-    for row in (head, *rows):
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
         click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     for ability, reason in sorted(opened.cannot.items()):
         click.echo(f"no {ability}: {reason}", err=True)
+
+
+def _times(shape: Iterable[int]) -> str:
+    return "×".join(map(str, shape)) or "–"
+
+
+def _output_row(told: Mapping[str, Any]) -> tuple[str, ...]:
+    notes = ["taken as the scores"] if told["is_scores"] else []
+    return told["path"], _times(told["shape"]), "; ".join([*notes, *filter(None, [told["means"]])])
 
 
 @main.command()

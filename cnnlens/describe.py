@@ -7,6 +7,7 @@ from typing import Any
 
 from .layer import Layer
 from .model import Model
+from .outputs import Output
 from .registry import Plugin
 from .visualiser import Visualiser
 
@@ -93,6 +94,16 @@ def describe_layer(layer: Layer) -> dict[str, Any]:
     }
 
 
+def describe_output(output: Output) -> dict[str, Any]:
+    """An array that the model returns: where it stands, its shape, whether it is the scores."""
+    return {
+        "path": output.path,
+        "shape": list(output.shape),
+        "is_scores": output.is_scores,
+        "means": output.means,
+    }
+
+
 def describe_model(model: Model) -> dict[str, Any]:
     """The model: what it is, where from, how its input is prepared, what it cannot do."""
     return {
@@ -102,6 +113,7 @@ def describe_model(model: Model) -> dict[str, Any]:
         "facts": model.facts,
         "input": model.input.facts(),
         "outputs": list(model.outputs),
+        "output_tree": [describe_output(output) for output in model.output_tree],
         "activation": model.activation,
         "classes": list(model.classes) if model.classes else None,
         "parameters": sum(layer.parameters for layer in model.layers if layer.kind != "block"),

@@ -37,7 +37,8 @@ def look(
 
     `image` is a file, bytes, a Pillow image, an array in [0, 1], a Probe (whose memory is then shared), or
     None for a visualiser that reads no picture. `target` is what is explained, by default the class that comes
-    first, or what the Probe was made for. Settings are the visualiser's own, `layer` among them.
+    first, or what the Probe was made for; the file that a `like(file)` names is opened. Settings are the
+    visualiser's own, `layer` among them.
     Raises UsageError, Unmet, CannotOpen or PluginFailed; the model is left as it was in every case.
     """
     _must_be_model(model)
@@ -88,8 +89,7 @@ def sheet(
     for name in own:
         if name not in {v.name for v in chosen}:
             raise UnknownName("visualiser", name, (v.name for v in chosen), " among those asked for")
-    for target in targets:
-        read_target(target, model)
+    targets = [read_target(target, model, open_image) for target in targets]
     if len(images) > 1:  # a damaged one, the last of a folder, would cost all that was done before
         for image in images:
             open_image(image)
@@ -143,9 +143,10 @@ def _probe(
         if image.model is not model:
             raise Unmet("this probe holds its picture to another model")
         if progress or target is not None:
-            image = image.towards(target, progress or image.progress)
+            asked = None if target is None else read_target(target, model, open_image)
+            image = image.towards(asked, progress or image.progress)
         return image
-    return Probe(model, image, "top1" if target is None else target, progress)
+    return Probe(model, image, read_target("top1" if target is None else target, model, open_image), progress)
 
 
 def _called(chosen: AnyVisualiser, subject: Probe | Model, settings: Mapping[str, Any]) -> tuple[Panel, ...]:
@@ -194,10 +195,11 @@ def _facts(
                 "target": probe.target.text,
                 "target_name": probe.target.label(model),
                 "target_index": probe.target.index,
+                "target_unit": probe.target.unit,
                 "score": probe.score,
             }
-            if probe.target.index is not None:
-                facts["probability"] = float(probe.probabilities[probe.target.index])
+            if probe.target.is_of_classes and len(probe.target.terms) == 1:
+                facts["probability"] = probe.value(probability=True)
     return facts | {"versions": _versions(model)}
 
 

@@ -19,9 +19,10 @@ import numpy as np
 from .arrays import Array
 from .errors import BadInput, UnknownName, Unmet
 from .layer import Layer
+from .outputs import Output, is_output
 from .preprocess import InputSpec
 from .tape import CallInfo, Tape
-from .targets import Target
+from .targets import Target, probabilities
 
 T = TypeVar("T")
 Box = tuple[int, int, int, int]
@@ -30,7 +31,10 @@ Fill = Array | Sequence[float] | float
 
 @dataclass(frozen=True)
 class Trace:
-    """What one pass showed: scores (n, classes), activations and gradients by layer name, each (n, …)."""
+    """What one pass showed: scores (n, classes), activations and gradients by layer name, each (n, …).
+
+    An output with one score for each class at each place has scores (n, h, w, classes).
+    """
 
     scores: Array
     activations: Mapping[str, Array]
@@ -96,7 +100,10 @@ class Model(ABC):
     def forward(
         self, fed: Array, watch: Sequence[str], replace: Mapping[str, Array], differentiable: bool
     ) -> Pass:
-        """One pass over `fed` (n, h, w, c), already preprocessed; the model is left as it was."""
+        """One pass over `fed` (n, h, w, c), already preprocessed; the model is left as it was.
+
+        `watch` may name outputs of `output_tree` too: their activations are what the model returned.
+        """
 
     # -- what everybody gets --------------------------------------------------------------------
 
@@ -115,11 +122,20 @@ class Model(ABC):
         return self.cannot.get(ability)
 
     def layer(self, name: str) -> Layer:
-        """The layer of that name; UnknownName offers the nearest."""
+        """The layer of that name, or the output `output:path` as one; UnknownName offers the nearest."""
+        if is_output(name):
+            return self._output(name)
         for layer in self.layers:
             if layer.name == name:
                 return layer
         raise UnknownName("layer", name, (layer.name for layer in self.layers), f" in {self.name}")
+
+    def _output(self, name: str) -> Layer:
+        """An output in the form of a layer, to be read as one."""
+        for output in self.output_tree:
+            if output.name == name:
+                return Layer(name, "other", "output", output.shape)
+        raise UnknownName("output", name, (output.name for output in self.output_tree), f" of {self.name}")
 
     def trace(
         self,
@@ -131,7 +147,8 @@ class Model(ABC):
     ) -> Trace:
         """Run pictures (n, h, w, c) in [0, 1] once and return what was asked for.
 
-        `watch` names layers whose activations are wanted ("input" is the pictures themselves); with a
+        `watch` names layers whose activations are wanted ("input" is the pictures themselves, "output:aux"
+        what the model returns as `aux`); with a
         `target` their gradients come too, per pixel of [0, 1] for "input". `replace` puts activations
         (n, …) in the place of a layer's own and the rest of the network runs on from there.
         """
@@ -144,7 +161,7 @@ class Model(ABC):
             self.layer(name)
         if target:
             self._require("gradients")
-        if read:
+        if not all(map(is_output, read)):
             self._require("activations")
         with self.lock:
             ran = self.forward(
@@ -173,10 +190,12 @@ class Model(ABC):
                 "open them with cnnlens.images.open_image and fit them with model.input.fit"
             )
         inner = tuple(name for name in watch if name != "input")
-        if inner:
+        if not all(map(is_output, inner)):
             self._require("activations")
         if replace:
             self._require("replace")
+        if any(map(is_output, replace)):
+            raise BadInput("an output is read, not replaced: name a layer")
         for name in (*inner, *replace):
             if not self.layer(name).shape:
                 raise Unmet(f"layer {name!r} of {self.name} does not hand on one array that could be read")
@@ -242,21 +261,32 @@ class Model(ABC):
         return np.concatenate(scores)
 
     def probabilities(self, scores: Array) -> Array:
-        """Scores (n, classes) → what the model's own last activation makes of them."""
-        values = np.asarray(scores, np.float64)
-        with np.errstate(invalid="ignore", over="ignore"):  # a NaN stays one, and is told where it is shown
-            if self.activation == "sigmoid":
-                values = 1 / (1 + np.exp(-values))
-            elif self.activation == "softmax":
-                powers = np.exp(values - values.max(-1, keepdims=True))
-                values = powers / powers.sum(-1, keepdims=True)
-            return np.asarray(values, np.float32)
+        """Scores (…, classes) → what the model's own last activation makes of them."""
+        return np.asarray(probabilities(scores, self.activation), np.float32)
 
     @functools.cached_property
     def outputs(self) -> tuple[int, ...]:
-        """The shape of the scores of one picture: (classes,) for a classifier."""
+        """The shape of the scores of one picture: (classes,), or (h, w, classes) for one at each place."""
         grey = np.full((1, self.input.height, self.input.width, self.input.channels), 0.5, np.float32)
         return self.trace(grey).scores.shape[1:]
+
+    #: All that the model returns, array by array; one is taken as the scores. Empty where a backend tells none.
+    output_tree: tuple[Output, ...] = ()
+    #: The layers that hand the scores on; empty where that is not known.
+    ends: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def leading(self) -> frozenset[str]:
+        """The layers that the scores hang on, as far as the graph is known; an auxiliary head's are none."""
+        known = {layer.name: layer.inputs for layer in self.layers}
+        found: set[str] = set()
+        left = [name for name in self.ends if name in known]
+        while left:
+            name = left.pop()
+            if name not in found:
+                found.add(name)
+                left += [before for before in known[name] if before in known]
+        return frozenset(found or known)
 
     def class_name(self, index: int) -> str:
         """The class's name, or its number where there are no names."""

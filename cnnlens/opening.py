@@ -24,6 +24,7 @@ def load(
     device: str | None = None,
     trust: bool = False,
     custom: str | Path | Mapping[str, Any] | None = None,
+    output: str | None = None,
 ) -> Model:
     """Open a checkpoint: PyTorch weights with their architecture, or a Keras model of any age.
 
@@ -31,7 +32,8 @@ def load(
     `arch` is a name of theirs, `package.module:callable`, `file.py:callable`, a callable or a module;
     `arch_args` are handed to it. `preprocess` is a preset, a mapping or a file; `labels` names, a file or
     `imagenet`; `device` cpu, cuda or mps; `custom` a Python file, or names and classes, of a Keras
-    file's own layers: that file is run. Raises CannotOpen, Mismatch, Refused, UsageError.
+    file's own layers: that file is run. `output` says which of several outputs is the scores, by its path
+    (`aux`, `[1]`, `heads.age`). Raises CannotOpen, Mismatch, Refused, UsageError.
     """
     opened = open_checkpoint(
         Path(path), arch=arch, arch_args=arch_args or {}, device=device, trust=trust, custom=custom
@@ -42,6 +44,7 @@ def load(
         preprocess=opened.preprocess if preprocess is None else preprocess,
         labels=opened.labels if labels is None else labels,
         name=opened.name,
+        output=output,
         facts={**opened.facts, **own},
     )
 
@@ -52,20 +55,23 @@ def wrap(
     preprocess: object = None,
     labels: str | Path | Sequence[str] | None = None,
     name: str | None = None,
+    output: str | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> Model:
     """Adapt a model that is in memory: a `torch.nn.Module` or a `keras.Model`. It stays as it is.
+
+    `output` says which of several outputs is the scores, by its path (`aux`, `[1]`, `heads.age`).
 
     A model of exactly a thousand classes is given ImageNet's names unless `labels` says otherwise; the
     facts say which of the two it was.
     """
     names = read_labels(labels)
-    model = adapt(native, preprocess=preprocess, classes=names, name=name, facts=facts)
+    model = adapt(native, preprocess=preprocess, classes=names, name=name, output=output, facts=facts)
     count = model.outputs[-1]
     check_count(names, count, model.name)
     if len(model.outputs) > 1:
         shape = "×".join(map(str, model.outputs))
-        model.cannot["classes"] = f"its output is {shape} numbers a picture, not one score for each class"
+        model.cannot["classes"] = f"its scores are {shape} a picture, not one for each class"
     source = "given"
     if names is None:
         source = "none"

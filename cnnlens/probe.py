@@ -28,7 +28,8 @@ Progress = Callable[[int, int], None]  #: progress(done, total); raise Cancelled
 class Probe:
     """A picture, a model and the question asked of both.
 
-    `image` is the picture as it was opened, `pixels` (h, w, c) in [0, 1] what the model is shown.
+    `image` is the picture as it was opened, `pixels` (h, w, c) in [0, 1] what the model is shown. A target's
+    text opens no file here: `like(…)` is for `look`, or read first with an `open` of the caller's.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Probe:
 
     @property
     def scores(self) -> Array:
-        """The scores (classes,) of the picture, before softmax or sigmoid."""
+        """The scores of the picture before softmax or sigmoid: (classes,), at each place (h, w, classes)."""
         if self._memory.scores is None:
             self._run(())
         assert self._memory.scores is not None
@@ -63,7 +64,7 @@ class Probe:
 
     @property
     def probabilities(self) -> Array:
-        """The probabilities (classes,) of the picture."""
+        """The probabilities of the picture, (classes,), at each place (h, w, classes)."""
         return np.asarray(self.model.probabilities(self.scores[None])[0], np.float32)
 
     @property
@@ -180,10 +181,10 @@ class Probe:
 
     def hide(self, boxes: Sequence[Box], fill: Fill, probability: bool = False) -> Array:
         """The target's value (n,) with each box (y0, x0, y1, x1) of the picture hidden in turn by `fill`."""
-        if not self.target.layers:
+        if not self.target.layers and self.scores.ndim == 1:
             scores = self.model.hide(self.pixels, boxes, fill, lambda done: self.tick(done, len(boxes)))
             return self._read(scores, {}, probability)
-        found: list[Array] = []
+        found: list[Array] = []  # what a box leaves is read at once: scores at places are many
         for some in batches(boxes, self.model.batch):
             ran = self.model.trace(hidden(self.pixels, some, fill), watch=self.target.layers)
             found.append(self._read(ran.scores, ran.activations, probability))
@@ -191,9 +192,8 @@ class Probe:
         return np.concatenate(found)
 
     def _read(self, scores: Array, activations: Mapping[str, Array], probability: bool) -> Array:
-        if probability and self.target.layers:
-            raise Unmet(f"{self.target.text} is a unit of a layer: it has a value, no probability")
-        return self.target.value(self.model.probabilities(scores) if probability else scores, activations)
+        target = self.target.in_probabilities(self.model.activation) if probability else self.target
+        return target.value(scores, activations)
 
     def tick(self, done: int, total: int) -> None:
         """Say how far long work has come; raises Cancelled where somebody pressed stop."""

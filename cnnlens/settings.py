@@ -73,6 +73,7 @@ class LayerOf:
         if chosen is not None:
             return chosen
         good = [c for c in choices if c.kind not in ("block", "pooling", "dropout", "reshape", "resize")]
+        good = [c for c in good if c.name in model.leading] or good
         if asked == "first":
             good = [c for c in good if c.kind == "convolution"] or good
         return (good or list(choices))[0 if asked == "first" else -1]

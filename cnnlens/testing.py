@@ -22,6 +22,7 @@ from .model import Model
 from .panels import Panel, panel_array
 from .settings import Settings
 from .tape import CALLS, Call, Tape
+from .targets import Target
 from .tiny import TinyModel, tiny_torch
 from .visualiser import Visualiser
 
@@ -180,11 +181,13 @@ def _check_call(model: Model, tape: Tape, call: Call) -> None:
 
 def _check_gradient(model: Model, x: Array, tolerance: float) -> None:
     """The gradient along a few directions against central differences of the score."""
-    gradient = model.trace(x, watch=["input"], target=0).gradients["input"]
+    target = Target.of_class(0).pinned(model.trace(x).scores[0])  # the places of an output with places
+    gradient = model.trace(x, watch=["input"], target=target).gradients["input"]
     rng, step = np.random.default_rng(1), 1e-3
     for _ in range(4):
         direction = rng.standard_normal(x.shape).astype(np.float32)
-        ends = model.trace(np.concatenate([x + step * direction, x - step * direction])).scores[:, 0]
+        moved = model.trace(np.concatenate([x + step * direction, x - step * direction]))
+        ends = target.value(moved.scores, moved.activations)
         slope = float(ends[0] - ends[1]) / (2 * step)
         told = float((gradient * direction).sum())
         size = float(np.abs(gradient).max()) * np.sqrt(x.size)

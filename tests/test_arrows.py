@@ -30,6 +30,7 @@ ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "hookspecs": set(),
     "layer": set(),
+    "outputs": set(),
     "panels": {"arrays", "errors"},
     "tape": {"arrays"},
     "verdict": set(),
@@ -38,9 +39,9 @@ ARROWS: dict[str, set[str]] = {
     "labels": {"errors"},
     "targets": {"arrays", "errors"},
     # a file becomes a native model, a native model a Model
-    "model": {"arrays", "errors", "layer", "preprocess", "tape", "targets"},
+    "model": {"arrays", "errors", "layer", "outputs", "preprocess", "tape", "targets"},
     "checkpoints": {"errors", "labels", "preprocess"},
-    "backends": {"arrays", "errors", "layer", "model", "preprocess", "tape", "targets"},
+    "backends": {"arrays", "errors", "layer", "model", "outputs", "preprocess", "tape", "targets"},
     "opening": {"backends", "checkpoints", "errors", "labels", "model"},
     "demo": {"errors", "opening"},
     # which layers have places of the picture, and which of them to take
@@ -53,7 +54,7 @@ ARROWS: dict[str, set[str]] = {
     "doctor": {"arrays", "errors", "images", "layer", "model", "preprocess"},
     "visualiser": {"errors", "model", "panels", "probe", "settings", "verdict"},
     "registry": {"errors", "hookspecs", "visualiser"},
-    "describe": {"layer", "model", "registry", "visualiser"},
+    "describe": {"layer", "model", "outputs", "registry", "visualiser"},
     # panels become pixels; a Result holds both ends
     "render": {"arrays", "errors", "panels"},
     "result": {"arrays", "errors", "panels", "render"},
@@ -64,7 +65,8 @@ ARROWS: dict[str, set[str]] = {
     # the kit, for guests as for us
     "tiny": {"arrays", "layer", "model", "preprocess"},
     "testing": {
-        "arrays", "errors", "layer", "look", "model", "opening", "panels", "settings", "tape", "tiny",
+        "arrays", "errors", "layer", "look", "model", "opening", "panels", "settings", "tape", "targets",
+        "tiny",
         "visualiser",
     },
     # the faces

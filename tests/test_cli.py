@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -233,3 +234,57 @@ def test_a_reader_that_has_seen_enough_is_no_error(shell: Shell) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 0
+
+
+def test_every_kind_of_target_is_asked_for_by_text(shell: Shell) -> None:
+    other = shell.folder / "pictures" / "b.png"
+    targets = ["p(square)", "p(top1) - p(circle)", "relu[1] - relu[2]", "[:,2]", f"like({other})",
+               f"like({other}, conv) - like({shell.picture}, conv)"]  # fmt: skip
+    asked = [word for target in targets for word in ("--target", target)]
+    told = shell.run("saliency", shell.picture, *asked, "--json")
+    assert told.exit_code == 0, told.output
+    facts = [one["facts"] for one in json.loads(told.output)]
+    assert [one["target"] for one in facts] == targets
+    assert [one["target_unit"] for one in facts] == [
+        "probability", "probability", "activation", "output", "similarity", "similarity"
+    ]  # fmt: skip
+    missing = shell.run("saliency", shell.picture, "-t", "like(none.png)")
+    assert missing.exit_code == 1 and "no such picture: none.png" in missing.output
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets"),
+    [
+        (
+            "Segmenter",
+            ["top1", "dog@3,5", "dog@0:4,2:8 - cat", "p(dog@3,5)", "heads.age[:,1]", "out[:,2,0,7]"],
+        ),
+        ("Detector", ["top1", "box0", "box0 - box1", "dog - cat"]),
+    ],
+)
+def test_models_that_return_more_than_scores(shell: Shell, kind: str, targets: list[str]) -> None:
+    file = Path(__file__).with_name("structured_net.py")
+    spec = importlib.util.spec_from_file_location("structured_net", file)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    torch.manual_seed(0)
+    weights, names = shell.folder / "s.pt", shell.folder / "n.txt"
+    torch.save(getattr(module, kind)().state_dict(), weights)
+    names.write_text("none\ncat\ndog\n")
+    model = [weights, "--arch", f"{file}:{kind}", "--preprocess", shell.folder / "p.json"]
+    asked = [word for target in targets for word in ("-t", target)]
+    told = shell("run", "saliency", *model, "--labels", names, shell.picture, *asked, "--json")
+    assert told.exit_code == 0 and len(json.loads(told.output)) == len(targets), told.output
+    shown = shell("run", "class-probabilities", *model, "--labels", names, shell.picture).output
+    assert ("Share of places won:" in shown) == (kind == "Segmenter") and "dog" in shown
+    listed = shell("layers", *model, "--outputs").output.splitlines()
+    assert listed[0].split() == ["output", "shape"] and "taken as the scores" in listed[1]
+    tree = json.loads(shell("layers", *model, "--outputs", "--json").output)
+    assert [one["path"] for one in tree if one["is_scores"]] == ["out" if kind == "Segmenter" else "scores"]
+    if kind == "Segmenter":
+        assert listed[2].split() == ["heads.age", "2"]
+        other = shell("run", "saliency", *model, "--scores", "heads.age", shell.picture, "-t", "1", "--json")
+        assert json.loads(other.output)["facts"]["target_index"] == 1
+        wrong = shell("run", "saliency", *model, "--scores", "head.age", shell.picture)
+        assert wrong.exit_code == 2 and "did you mean 'heads.age'" in wrong.output

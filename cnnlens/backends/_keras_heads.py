@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..errors import Unmet
 from ._engines import array
 
 _ENDS = {"softmax": "softmax", "logsoftmax": "softmax", "sigmoid": "sigmoid"}
@@ -76,23 +75,6 @@ def without_activation(layer: Any) -> Any:
     vars(twin).update(vars(layer))
     vars(twin)["activation"] = keras.activations.linear
     return twin
-
-
-def pick_output(output: Any) -> Any | None:
-    """The tensor of scores in what a model returns: itself, `logits`, `out`, or the first of several."""
-    if isinstance(output, Mapping):
-        for key in ("logits", "out", "output", "scores"):
-            if hasattr(output.get(key), "shape"):
-                return output[key]
-        output = tuple(output.values())
-    if isinstance(output, (tuple, list)):
-        return pick_output(output[0]) if output else None
-    return output if hasattr(output, "shape") else None
-
-
-def no_scores(name: str, output: Any) -> Unmet:
-    """The error for a model whose output holds no scores."""
-    return Unmet(f"{name} returns a {type(output).__name__}: no tensor of scores was found in it")
 
 
 def close(first: Any, second: Any) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..layer import Layer
+from ..outputs import is_output
 from ._engines import array
 from ._keras_taps import Graph, Key, Step
 
@@ -66,6 +67,8 @@ def channel_axes(graph: Graph, seen: Mapping[str, Any], axis: int) -> dict[str, 
     """Where each layer's output has its channels, 1 or -1, if `axis` is where the input has them."""
     known, axes = key_axes(graph, axis), {}
     for name, out in seen.items():
+        if is_output(name):
+            continue
         place = known[graph.by_name[name].writes[0]] if name != "input" else axis
         axes[name] = place if 0 < place < len(out.shape) - 1 else -1
     return axes

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
-import keras
-
 from ..errors import Unmet
-from ._keras_heads import Head, close, no_scores, pick_output
+from ..outputs import is_output
+from ._keras_heads import Head, close
+from ._keras_outputs import Returned
 from ._keras_taps import Taps
 
 
 class Opaque:
-    """A subclassed model: scores and input gradients, nothing of its inside."""
+    """A subclassed model: what it returns and input gradients, nothing of its inside."""
 
     names = ()
     last = None
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
+    def __init__(self, model: Any, asked: str | None = None) -> None:
+        self.model, self._asked = model, asked
+        self.outputs: dict[str, str | None] = {}  # known when it has run
+        self.score_path = ""
         self.head: Head | None = None
         reason = (
             "its own call() decides what runs, so Keras has no graph of it; "
@@ -36,9 +38,15 @@ class Opaque:
         """The layer of that name."""
         return self.model.get_layer(name)
 
-    def find_head(self, fed: Any, seen: Mapping[str, Any]) -> None:
-        """Find a part whose softmax or sigmoid is the model's very output; a pass over `fed` for each."""
-        output = self._called(fed)
+    def find_head(self, fed: Any, seen: dict[str, Any]) -> None:
+        """Find a part whose softmax or sigmoid is the model's very output; a pass over `fed` for each.
+
+        What the model returns is not known before it has run: it is put with what was `seen`.
+        """
+        returned = self._called(fed)
+        self.outputs, self.score_path = dict.fromkeys(returned.tensors), returned.scores
+        seen |= returned.named
+        output = returned.tensors[returned.scores]
         for part in self.model._flatten_layers(include_self=False):
             head = Head.of(part.name, part)
             if head is None or not head.fused:
@@ -52,17 +60,18 @@ class Opaque:
     def run(self, fed: Any, taps: Taps) -> Any:
         """The scores of what is fed: what goes into the last activation, if there is one."""
         fed = taps.at("input", fed)
+        heard: list[Any] = []
+        with ExitStack() as undo:
+            if self.head is not None:
+                heard = undo.enter_context(self.head.listened())
+            returned = self._called(fed)
+        for name in filter(is_output, taps.watch):
+            taps.at(name, returned.at(name))
         if self.head is None:
-            return self._called(fed)
-        with self.head.listened() as heard:
-            self._called(fed)
+            return returned.tensors[returned.scores]
         if not heard:
             raise Unmet(f"{self.model.name} did not call {self.head.name!r}: its path depends on its input")
         return heard[-1]
 
-    def _called(self, fed: Any) -> Any:
-        output = self.model(fed, training=False)
-        scores = pick_output(output)
-        if scores is None or not keras.ops.is_tensor(scores):
-            raise no_scores(self.model.name, output)
-        return scores
+    def _called(self, fed: Any) -> Returned:
+        return Returned(self.model(fed, training=False), self._asked, self.model.name)

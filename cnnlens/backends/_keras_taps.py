@@ -14,7 +14,9 @@ from typing import Any, ClassVar
 
 import keras
 
-from ._keras_heads import Head, close, no_scores, pick_output
+from ..outputs import PREFIX, is_output
+from ._keras_heads import Head, close
+from ._keras_outputs import Returned
 
 #: A tensor of the graph: which call of a nested model it belongs to, and its symbolic tensor's id.
 Key = tuple[int, int]
@@ -71,7 +73,7 @@ class Graph:
 
     cannot: ClassVar[dict[str, str]] = {}
 
-    def __init__(self, graph: Any) -> None:
+    def __init__(self, graph: Any, asked: str | None = None) -> None:
         self.steps: list[Step] = []
         self.names: list[str] = []
         self.sources: dict[str, tuple[Key, ...]] = {}  # what each layer is given
@@ -81,11 +83,10 @@ class Graph:
         self._unroll(graph, "", 0)
         self.by_name = {step.name: step for step in self.steps if step.name}
         self._makers = {key: step for step in self.steps for key in step.writes}
-        output = pick_output(graph.output)
-        if output is None:
-            raise no_scores(graph.name, graph.output)
-        self.symbol = graph.inputs[0]
-        self.input, self.output = (0, id(self.symbol)), (0, id(output))
+        returned = Returned(graph.output, asked, graph.name)
+        self.symbol, self.score_path = graph.inputs[0], returned.scores
+        self.input, self.output = (0, id(self.symbol)), (0, id(returned.tensors[returned.scores]))
+        self._ends: dict[str, Key] = {name: (0, id(t)) for name, t in returned.named.items()}
 
     @property
     def operations(self) -> list[Any]:
@@ -97,6 +98,12 @@ class Graph:
         """The layer that makes the output."""
         maker = self.maker(self.output)
         return maker.name if maker else None
+
+    @property
+    def outputs(self) -> dict[str, str | None]:
+        """The layer that makes each of what the model returns, by its path; None for the input itself."""
+        makers = {name.removeprefix(PREFIX): self.maker(key) for name, key in self._ends.items()}
+        return {path: maker.name if maker else None for path, maker in makers.items()}
 
     def operation(self, name: str) -> Any | None:
         """The layer or operation of that name; None for a nested model, whose layers have its arrays."""
@@ -111,7 +118,7 @@ class Graph:
             step = self._makers.get(key)
         return step
 
-    def find_head(self, fed: Any, seen: Mapping[str, Any]) -> None:
+    def find_head(self, fed: Any, seen: dict[str, Any]) -> None:
         """Find a softmax or sigmoid that ends the network, by what a pass over `fed` showed."""
         last = self.maker(self.output)
         head = Head.of(last.name, last.operation) if last else None
@@ -126,8 +133,12 @@ class Graph:
 
     def run(self, fed: Any, taps: Taps) -> Any:
         """The scores of what is fed; only what leads to them or is watched is computed."""
-        goals = {key for name in taps.watch if name != "input" for key in self.by_name[name].writes}
-        goals.update((self.output, *(self.by_name[self.head.name].writes if self.head else ())))
+        ends = {name: self._ends[name] for name in taps.watch if is_output(name)}
+        inner = (name for name in taps.watch if name != "input" and name not in ends)
+        goals = {key for name in inner for key in self.by_name[name].writes}
+        goals.update(
+            (self.output, *ends.values(), *(self.by_name[self.head.name].writes if self.head else ()))
+        )
         steps = self._needed(goals, taps.replace)
         readers = Counter(key for step in steps for key in step.reads)
         values = {self.input: cast(taps.at("input", fed), self.symbol)}
@@ -142,6 +153,8 @@ class Graph:
                 readers[key] -= 1
                 if not readers[key] and key not in goals:
                     values.pop(key, None)
+        for name, key in ends.items():
+            taps.at(name, values[key])
         return values[self.output] if scores is None else scores
 
     def _outputs(self, step: Step, given: tuple[Any, ...], taps: Taps, scores: Any) -> list[Any]:

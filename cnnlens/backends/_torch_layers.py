@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,8 @@ _KINDS: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
     ((nn.Flatten, nn.Unflatten), "reshape"),
     ((nn.Upsample, nn.PixelShuffle), "resize"),
 )  # fmt: skip
+#: What ends a network by making probabilities of its scores.
+_ENDS = {"softmax": "softmax", "softmax2d": "softmax", "logsoftmax": "softmax", "sigmoid": "sigmoid"}
 #: Functions whose output has its channels first, whatever their input had.
 _CHANNELS_FIRST = ("conv1d", "conv2d", "conv3d", "conv_transpose2d", "batch_norm", "group_norm", "max_pool2d",
                    "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "interpolate")  # fmt: skip
@@ -46,17 +48,24 @@ class Survey:
     output: Any = None
     head: str | None = None
     activation: str | None = None
+    ends: tuple[str, ...] = ()
 
 
-def survey(follower: Follower, fed: Tensor) -> Survey:
-    """Run `fed` once and describe every call. The caller has frozen the model."""
+def survey(follower: Follower, fed: Tensor, scores_in: Callable[[Any], list[Tensor]]) -> Survey:
+    """Run `fed` once and describe every call. The caller has frozen the model.
+
+    `scores_in` finds the tensors of scores in what was returned: one, but for detections.
+    """
     watcher = _Watcher()
     watcher.axis[id(fed)] = 1
     with torch.no_grad(), follower.following(watcher.visit, enter=watcher.enter, observe=watcher.observe):
         output = follower.root(fed)
     layers = [layer for layer in watcher.layers if layer is not None]
     found = Survey(tuple(layers), watcher.axes, output)
-    _find_head(found, watcher)
+    ends = scores_in(output)
+    found.ends = tuple(dict.fromkeys(name for t in ends for name in watcher.maker.get(id(t), ())))
+    if len(ends) == 1:
+        _find_head(found, watcher, ends[0])
     return found
 
 
@@ -80,6 +89,11 @@ class _Watcher:
     def observe(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> None:
         """Carry along where the channels are and which layer a tensor comes from."""
         if not isinstance(out, Tensor):
+            given = _tensors((*args, *kwargs.values()))
+            written = (
+                getattr(function, "__name__", "") == "__setitem__"
+            )  # into an array that was there before
+            self._carry(given[:1] if written else _tensors((out,)), given)
             return
         self._held.append(out)
         given = _tensors((*args, *kwargs.values()))
@@ -88,6 +102,12 @@ class _Watcher:
         if axis is not None:
             self.axis[id(out)] = axis
         self.maker[id(out)] = sources
+
+    def _carry(self, parts: list[Tensor], given: list[Tensor]) -> None:
+        """What a function takes apart or writes into comes from the layers of all that it was given."""
+        self._held += parts
+        sources = tuple(dict.fromkeys(name for t in given for name in self.maker.get(id(t), ())))
+        self.maker.update((id(part), sources) for part in parts)
 
     def visit(self, call: Call) -> None:
         """Describe one call as a Layer."""
@@ -184,40 +204,16 @@ def _counted(call: Call) -> tuple[int, dict[str, Any]]:
     return sum(p.numel() for p in module.parameters()), hyper
 
 
-def _find_head(found: Survey, watcher: _Watcher) -> None:
+def _find_head(found: Survey, watcher: _Watcher, output: Tensor) -> None:
     """Find a softmax or sigmoid that ends the network: scores are what goes into it."""
-    output = pick_output(found.output)
     made_by = watcher.maker.get(id(output), ())
     if len(made_by) != 1:
         return
     call = watcher.calls[made_by[0]]
     name = type(call.module).__name__ if call.module is not None else call.base.rpartition(".")[2]
-    kind = {"softmax": "softmax", "logsoftmax": "softmax", "sigmoid": "sigmoid"}.get(
-        name.lower().replace("_", "")
-    )
+    kind = _ENDS.get(name.lower().replace("_", ""))
     if kind and call.output is output and call.inputs and isinstance(call.inputs[0], Tensor):
         found.head, found.activation = call.name, kind
-
-
-def pick_output(output: Any) -> Tensor | None:
-    """The tensor of scores in what a model returned; None where it cannot be told which that is.
-
-    Itself; of an object or a mapping `logits`, `out`, `output` or `scores`, else its only tensor, or its
-    only one with a row of numbers a picture; of a sequence the first.
-    """
-    if isinstance(output, Tensor):
-        return output
-    named = output if isinstance(output, Mapping) else getattr(output, "__dict__", {})
-    for key in ("logits", "out", "output", "scores"):
-        if isinstance(named.get(key), Tensor):
-            return named[key]  # type: ignore[no-any-return]
-    if isinstance(output, Mapping):
-        tensors = [value for value in output.values() if isinstance(value, Tensor)]
-        rows = [value for value in tensors if value.ndim == 2]
-        return tensors[0] if len(tensors) == 1 else rows[0] if len(rows) == 1 else None
-    if isinstance(output, (tuple, list)) and output:
-        return pick_output(output[0])
-    return None
 
 
 def _tensors(values: tuple[Any, ...]) -> list[Tensor]:

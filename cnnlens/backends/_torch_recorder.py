@@ -48,10 +48,17 @@ class Record:
     out: Tensor  # with its own small graph
     slot: int | None  # which of several outputs it is
     written: bool
-    axis: int  # where the output has its channels
+    told: int | None  # where the output has its channels, as far as that is known
     axes: tuple[int, ...]  # and where each of `given` has them
     owner: str = ""
     layers: list[str] = field(default_factory=list)
+
+    @property
+    def axis(self) -> int:
+        """Where the output has its channels: 1, or -1 for last; maps have them first, if nobody said."""
+        unknown = 1 if self.out.ndim == 4 else -1
+        axis = unknown if self.told is None else self.told
+        return axis if axis < self.out.ndim - 1 else -1
 
     @property
     def given(self) -> list[Tensor]:
@@ -101,7 +108,7 @@ class Recorder(TorchFunctionMode):
         kept: dict[int, Tensor] = {}
         for slot, tensor in enumerate(results):
             if tensor.requires_grad:  # else nothing hangs on the picture: a mask, a shape, what was detached
-                axis = axis_after(name, args, kwargs, tensor, axes[0] % made_by[0].out.ndim)
+                told = axis_after(name, args, kwargs, tensor, made_by[0].told)
                 record = Record(
                     name=name,
                     function=func,
@@ -111,7 +118,7 @@ class Recorder(TorchFunctionMode):
                     out=tensor,
                     slot=None if target is not None or isinstance(out, Tensor) else slot,
                     written=writes,
-                    axis=_usual(tensor) if axis is None else axis if axis < tensor.ndim - 1 else -1,
+                    told=told,
                     axes=axes,
                     owner=self._owner(),
                 )
@@ -158,10 +165,10 @@ class Recorder(TorchFunctionMode):
             raise Unmet(f"{where} reads an array that no function of torch made: no tape can be kept")
         reads = {i: self._places[id(leaf)] for i, leaf in enumerate(read)}
         axes = tuple(self.records[place].axis for place in reads.values())
-        axis = axes[0] if made.ndim == self.records[reads[0]].out.ndim else _usual(made)
+        told = self.records[reads[0]].told if made.ndim == self.records[reads[0]].out.ndim else None
         name = type(made.grad_fn).__name__.removesuffix("Backward")
         self.records.append(
-            Record(name, None, read, None, reads, made, None, False, axis, axes, self._owner())
+            Record(name, None, read, None, reads, made, None, False, told, axes, self._owner())
         )
         self._held.append(made)
         self._places[id(made)] = len(self.records) - 1
@@ -194,11 +201,6 @@ def tensors_of(out: Any) -> list[Tensor]:
 def _mapped(out: Any, change: Callable[[Tensor], Tensor]) -> Any:
     leaves, form = tree_flatten(out)
     return tree_unflatten([change(v) if isinstance(v, Tensor) else v for v in leaves], form)
-
-
-def _usual(tensor: Tensor) -> int:
-    """Where an array has its channels when nobody said: maps have them first, all others last."""
-    return 1 if tensor.ndim == 4 else -1
 
 
 @contextmanager

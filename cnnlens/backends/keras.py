@@ -14,11 +14,19 @@ from ..arrays import Array
 from ..errors import BadInput, CnnlensError, Unmet
 from ..layer import Layer
 from ..model import Model, Pass
+from ..outputs import PREFIX, Output
 from ..preprocess import InputSpec
 from ..tape import Tape
 from ._engines import NAMES, Pull, array, device_of, differentiate, unchanged
 from ._keras_input import SIDE, channel_axis, input_shape, read_input
-from ._keras_layers import channel_axes, described, direct, weights_of
+from ._keras_layers import (
+    channel_axes,
+    channels_last,
+    described,
+    direct,
+    is_of_a_picture,
+    weights_of,
+)
 from ._keras_opaque import Opaque
 from ._keras_tape import Recording
 from ._keras_taps import Graph, Taps, graph_of
@@ -38,6 +46,7 @@ class KerasModel(Model):
         preprocess: object = None,
         classes: Sequence[str] | None = None,
         name: str | None = None,
+        output: str | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         engine = keras.config.backend()
@@ -45,14 +54,14 @@ class KerasModel(Model):
             raise Unmet(f"Keras runs on {engine}; cnnlens knows it on {', '.join(NAMES)}: set KERAS_BACKEND")
         self.native, graph = native, graph_of(native)
         shape = input_shape(native, graph)
-        self._body: Graph | Opaque = Opaque(native) if graph is None else Graph(graph)
+        self._body: Graph | Opaque = Opaque(native, output) if graph is None else Graph(graph, output)
         axis = channel_axis(shape, self._body.operations)
         self._has_channels = len(shape) == 3
         self._axes: dict[str, int] = {"input": axis}
         spec = read_input(native.name, preprocess, shape, axis, self._body.operations)
         spec = _sized(spec, native.name, graph)
-        self._layers, scores = self._survey(spec)
-        activation, told = _activation(self._body, scores)
+        self._layers, tree, scores = self._survey(spec)
+        activation, told = _activation(self._body, self._scores(scores))
         super().__init__(
             name=name or native.name,
             framework=f"keras/{engine}",
@@ -64,6 +73,8 @@ class KerasModel(Model):
             native=native,
             facts={**told, **(facts or {})},
         )
+        self.output_tree = tree
+        self.ends = (self._body.last,) if self._body.last else ()
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -92,7 +103,8 @@ class KerasModel(Model):
         with unchanged(self.native):
             (scores, *outs), pull = differentiate(function, zeros)
         activations = {name: self._restored(array(out), name) for name, out in zip(inner, outs, strict=True)}
-        return Pass(self._scores(scores), activations, self._puller(pull, inner, added, len(fed)))
+        puller = self._puller(pull, inner, added, len(fed), single=len(scores.shape) == 1)
+        return Pass(self._scores(scores), activations, puller)
 
     def record(self, fed: Array) -> Tape:
         """A tape of one pass, up to the scores."""
@@ -101,20 +113,23 @@ class KerasModel(Model):
         x = keras.ops.convert_to_tensor(self._laid(fed, "input"))
         return Recording(self._body, self.native, x, self._axes["input"]).run()
 
-    def _puller(self, pull: Pull, inner: Sequence[str], added: Sequence[str], count: int) -> Any:
+    def _puller(
+        self, pull: Pull, inner: Sequence[str], added: Sequence[str], count: int, *, single: bool
+    ) -> Any:
         """The function that pulls cotangents back to what was added at each layer: nothing, so far."""
 
         def pulled(cotangents: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
             asked = [self._laid(cotangents[name], name) if name in cotangents else None for name in inner]
-            found = dict(zip(added, pull([cotangents.get("scores"), *asked]), strict=True))
+            scores = self._laid_scores(cotangents.get("scores"), single)
+            found = dict(zip(added, pull([scores, *asked]), strict=True))
             return {name: self._gradient(name, found[name], count) for name in names}
 
         return pulled
 
-    def _survey(self, spec: InputSpec) -> tuple[tuple[Layer, ...], Array]:
-        """The layers, and the scores of a grey picture; the head is found on the way."""
+    def _survey(self, spec: InputSpec) -> tuple[tuple[Layer, ...], tuple[Output, ...], Any]:
+        """The layers, the outputs, and the scores of a grey picture; the head is found on the way."""
         grey = np.full((1, spec.height, spec.width, spec.channels), 0.5, np.float32)
-        taps = Taps(self._body.names)
+        taps = Taps((*self._body.names, *(PREFIX + path for path in self._body.outputs)))
 
         def function(_: Sequence[Any]) -> list[Any]:
             x = keras.ops.convert_to_tensor(self._laid(spec.encode(grey), "input"))
@@ -134,9 +149,24 @@ class KerasModel(Model):
                 "say what it reads: preprocess={'size': …, 'channels': …}"
             ) from error
         if isinstance(self._body, Opaque):
-            return direct(self.native), array(scores)
-        self._axes.update(channel_axes(self._body, taps.seen, self._axes["input"]))
-        return described(self._body, taps.seen, self._axes), array(scores)
+            layers = direct(self.native)
+        else:
+            self._axes.update(channel_axes(self._body, taps.seen, self._axes["input"]))
+            layers = described(self._body, taps.seen, self._axes)
+        return layers, self._described_outputs(taps.seen), scores
+
+    def _described_outputs(self, seen: Mapping[str, Any]) -> tuple[Output, ...]:
+        """What the model returns for one picture, by what a pass showed; those that have gradients."""
+        found = []
+        for path, maker in self._body.outputs.items():
+            name, tensor = PREFIX + path, seen[PREFIX + path]
+            if not is_of_a_picture(tensor):
+                continue
+            axis = self._axes[maker or "input"] if maker is not None or isinstance(self._body, Graph) else -1
+            self._axes[name] = axis if len(tensor.shape) > 2 else -1
+            shape = channels_last(tuple(tensor.shape[1:]), self._axes[name] - 1)
+            found.append(Output(path, shape, path == self._body.score_path))
+        return tuple(found)
 
     def _shape(self, name: str) -> tuple[int, ...]:
         if name == "input":
@@ -160,7 +190,15 @@ class KerasModel(Model):
     def _scores(self, scores: Any) -> Array:
         """Scores as they are, (n, classes); an output with places, channels last."""
         values, maker = array(scores), self._body.last
+        if values.ndim == 1:
+            return values[:, None]  # one number a picture is one class
         return values if values.ndim < 3 or maker is None else self._restored(values, maker)
+
+    def _laid_scores(self, values: Array | None, single: bool) -> Array | None:
+        """As `_scores`, the other way round."""
+        if values is None or values.ndim < 3 or self._body.last is None:
+            return values[:, 0] if single and values is not None else values
+        return self._laid(values, self._body.last)
 
     def _gradient(self, name: str, gradient: Array | None, count: int) -> Array:
         """A gradient, channels last; zero where the target does not hang on the layer."""
@@ -173,8 +211,8 @@ def _activation(body: Graph | Opaque, scores: Array) -> tuple[str | None, dict[s
     """What makes probabilities of scores, and what to say where the model does so itself, out of reach."""
     if body.head is not None:
         return body.head.kind, {}
-    if scores.ndim != 2 or scores.shape[1] == 1:
-        return ("sigmoid" if scores.ndim == 2 else "softmax"), {}
+    if scores.shape[-1] == 1:
+        return "sigmoid", {}
     if scores.min() < 0 or scores.max() > 1 or not np.allclose(scores.sum(-1), 1, atol=1e-3):
         return "softmax", {}
     where = "a subclassed model" if isinstance(body, Opaque) else "its last layer"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -16,10 +17,13 @@ from ..arrays import Array
 from ..errors import BadInput, Unmet
 from ..layer import Layer
 from ..model import Model, Pass
+from ..outputs import is_output
 from ..preprocess import InputSpec, read_preprocess
 from ..tape import Tape
 from ._torch_calls import Call, Follower
-from ._torch_layers import Survey, pick_output, survey
+from ._torch_detections import DETECTED, is_detections, prepares_itself, reached
+from ._torch_layers import Survey, survey
+from ._torch_outputs import Outputs
 from ._torch_recorder import recording
 from ._torch_state import frozen_in_eval
 from ._torch_tape import tape_of
@@ -43,6 +47,7 @@ class TorchModel(Model):
         preprocess: object = None,
         classes: Sequence[str] | None = None,
         name: str | None = None,
+        output: str | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(module, torch.jit.ScriptModule):
@@ -51,24 +56,34 @@ class TorchModel(Model):
             )
         self.module = module
         self._follower = Follower(module)
+        self._outputs = Outputs(module, output, classes)
         home = next(module.parameters(), torch.empty(0))
         self._device = home.device
         self._dtype = home.dtype if home.dtype.is_floating_point else torch.float32
         spec, self._survey = self._find_input(preprocess)
         self._axes, self._head = self._survey.axes, self._survey.head
-        scores = self._scores_of(self._survey.output)
-        single = scores.ndim == 2 and scores.shape[1] == 1
+        returned = self._survey.output
+        scores, tree = self._outputs.scores(returned), self._outputs.described(returned)
+        self._axes |= {one.name: 1 if len(one.shape) > 1 else -1 for one in tree}
+        activation = self._survey.activation or ("sigmoid" if scores.shape[1] == 1 else "softmax")
+        detected = is_detections(returned)
         super().__init__(
             module,
             name=name or type(module).__name__,
             framework="torch",
             input=spec,
             classes=classes,
-            activation=self._survey.activation or ("sigmoid" if single else "softmax"),
+            activation=None if detected else activation,
             device=str(self._device),
-            facts=facts,
+            facts={**(DETECTED if detected else {}), **(facts or {})},
         )
-        self.outputs = _scores(scores).shape[1:]  # known from the survey: no pass needed
+        # known from the survey: no pass needed
+        self.outputs, self.output_tree, self.ends = _scores(scores).shape[1:], tree, self._survey.ends
+
+    @functools.cached_property
+    def leading(self) -> frozenset[str]:
+        """The layers that the scores hang on; of a detector those that a gradient comes back to."""
+        return reached(self, super().leading) if is_detections(self._survey.output) else super().leading
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -95,7 +110,8 @@ class TorchModel(Model):
         self, fed: Array, watch: Sequence[str], replace: Mapping[str, Array], differentiable: bool
     ) -> Pass:
         """One pass; with `differentiable`, the graph begins at the lowest of `watch`."""
-        inner = {name for name in watch if name != "input"}
+        ends = [name for name in watch if is_output(name)]
+        inner = {name for name in watch if name != "input"}.difference(ends)
         x = self._tensor(_from_channels_last(fed, 1))
         taps: dict[str, Tap] = {}
         activations: dict[str, Array] = {}
@@ -132,24 +148,30 @@ class TorchModel(Model):
             raise Unmet(
                 f"{self.name} did not call {sorted(missed)} for this picture: its path depends on its input"
             )
-        result = self._scores_of(scores[-1] if scores else output)
-        if differentiable and taps and not replace and not result.requires_grad:
+        result = self._outputs.rows(scores[-1]) if scores else self._outputs.scores(output)
+        ended = self._outputs.watched(output, ends, len(fed))
+        activations |= {name: self._array(end, name) for name, end in ended.items()}
+        live = any(end.requires_grad for end in (result, *ended.values()))
+        if differentiable and taps and not replace and not live:
+            where = f"does not lead from {', '.join(sorted(inner))} to them, " if inner else ""
             raise Unmet(
-                f"{self.name} has no gradients: its forward detaches what it computes, or runs under no_grad"
+                f"{self.name} has no gradients: its forward {where}detaches what it computes, or runs under no_grad"
             )
-        return Pass(_scores(result), activations, _puller(result, taps, self))
+        return Pass(_scores(result), activations, _puller(result, {**taps, **ended}, self))
 
     def record(self, fed: Array) -> Tape:
         """A tape of one pass, up to the scores."""
         x = self._tensor(_from_channels_last(fed, 1))
         with frozen_in_eval(self.module, self._device), recording(self._follower, x) as (recorder, visited):
-            end = self._scores_of(self.module(recorder.fed))
-        return tape_of(recorder, visited[self._head].inputs[0] if self._head else end)
+            end = self._outputs.scores(self.module(recorder.fed))
+            end = self._outputs.rows(visited[self._head].inputs[0]) if self._head else end
+        return tape_of(recorder, end)
 
     def _find_input(self, preprocess: object) -> tuple[InputSpec, Survey]:
         """The preprocessing that was asked for, with a size that the module accepts; and its layers."""
         channels = self._input_channels()
-        asked = preprocess if preprocess is not None else ("imagenet" if channels == 3 else "unit")
+        plain = channels != 3 or prepares_itself(self.module)
+        asked = preprocess if preprocess is not None else ("unit" if plain else "imagenet")
         wanted = [read_preprocess(asked, side, side, channels) for side in _SIZES]
         tried: dict[tuple[int, int], str] = {}
         for spec in wanted:
@@ -159,7 +181,7 @@ class TorchModel(Model):
             x = self._tensor(_from_channels_last(spec.encode(grey), 1))
             try:
                 with frozen_in_eval(self.module, self._device):
-                    found = survey(self._follower, x)
+                    found = survey(self._follower, x, self._outputs.raw)
             except Exception as error:  # the user's own code may raise anything
                 tried[spec.height, spec.width] = str(error).partition("\n")[0] or type(error).__name__
                 continue
@@ -178,19 +200,6 @@ class TorchModel(Model):
             if isinstance(module, nn.Conv2d):
                 return module.in_channels or 3  # a lazy one does not know yet
         return 3
-
-    def _scores_of(self, output: Any) -> Tensor:
-        scores = pick_output(output)
-        if scores is None:
-            kind = f"{type(output).__name__}" + (
-                f" with {list(output)}" if isinstance(output, Mapping) else ""
-            )
-            raise Unmet(f"{type(self.module).__name__} returns a {kind}: no tensor of scores was found in it")
-        if scores.ndim == 0:
-            raise Unmet(
-                f"{type(self.module).__name__} returns one number for a whole batch, not one a picture"
-            )
-        return scores if scores.ndim > 1 else scores[:, None]  # one number a picture is one class
 
     def _tensor(self, values: Array) -> Tensor:
         return torch.from_numpy(values).to(self._device, self._dtype)
@@ -225,16 +234,17 @@ def _puller(scores: Tensor, taps: Mapping[str, Tap], model: TorchModel) -> Any:
         for name, values in cotangents.items():
             out = scores if name == "scores" else taps[name]
             if not isinstance(out, Tensor) or out.requires_grad:
-                laid = values if name == "scores" else _from_channels_last(values, model._axes[name])
+                axis = model._axes[name] if name != "scores" else 1 if values.ndim > 2 else -1
+                laid = _from_channels_last(values, axis)
                 pairs.append((out, model._tensor(np.ascontiguousarray(laid)).to(scores.dtype)))
-        found: Sequence[Tensor | None] = [None] * len(names)
+        found: dict[str, Tensor | None] = {}
         if pairs:
             outputs, grads = zip(*pairs, strict=True)
-            inputs: Any = [
-                taps[name] for name in names
-            ]  # torch takes both kinds mixed; its types do not say so
-            found = torch.autograd.grad(outputs, inputs, grads, allow_unused=True)
-        return {name: model._gradient(name, g, len(scores)) for name, g in zip(names, found, strict=True)}
+            # an output that hangs on nothing has no gradient; torch takes both kinds of tap mixed
+            inputs: Any = {n: taps[n] for n in names if getattr(taps[n], "requires_grad", True)}
+            pulled = torch.autograd.grad(outputs, tuple(inputs.values()), grads, allow_unused=True)
+            found = dict(zip(inputs, pulled, strict=True))
+        return {name: model._gradient(name, found.get(name), len(scores)) for name in names}
 
     return pull
 

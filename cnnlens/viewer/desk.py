@@ -53,7 +53,11 @@ class Request(BaseModel):
     visualisers: Annotated[list[Ask], Field(min_length=1, max_length=16)]
     targets: Annotated[
         list[Annotated[str, Field(max_length=400)]],
-        Field(min_length=1, max_length=32, description="`top1`, a class's name or number, `layer[channel]`"),
+        Field(
+            min_length=1,
+            max_length=32,
+            description="`top1`, a class, `p(class)`, `layer[channel]`, `like(id)`",
+        ),
     ] = ["top1"]
     top: Annotated[
         int | None,

@@ -22,7 +22,7 @@ from ..model import Model
 from ..panels import panel_array
 from ..probe import Probe
 from ..result import Result
-from ..targets import read_target
+from ..targets import Target, read_target
 from ..visualiser import Visualiser
 from .desk import NotThere, Request, Which, error_of
 from .jobs import Job, Line, Part
@@ -181,8 +181,7 @@ class InProcess:
         """The request's parts in the order picture, target, visualiser; those that read no picture first."""
         for id in request.images:
             self._pictures.get(id)
-        for target in request.asked:
-            read_target(target, self._model)
+        targets = [(text, repr(self._target(text))) for text in request.asked]
         asks = []
         for ask in request.visualisers:
             chosen = self._registry.get(ask.name)
@@ -194,18 +193,28 @@ class InProcess:
             asks.append((chosen, chosen.settings.resolve(ask.settings, self._model)))
         parts = [self._part(v.name, settings) for v, settings in asks if not v.reads_image]
         for image in request.images:
-            for number, target in enumerate(request.asked):
+            for number, (target, meant) in enumerate(targets):
                 parts += [
-                    self._part(v.name, settings, image, target if v.by_target else None)
+                    self._part(v.name, settings, image, *((target, meant) if v.by_target else ()))
                     for v, settings in asks
                     if v.reads_image and (number == 0 or v.by_target)
                 ]
         return parts
 
+    def _target(self, text: str) -> Target:
+        """A target's text; a picture that it names is one of the desk's own, and no file is ever opened."""
+        return read_target(text, self._model, self._pictures.named)
+
     def _part(
-        self, name: str, settings: dict[str, Any], image: str | None = None, target: str | None = None
+        self,
+        name: str,
+        settings: dict[str, Any],
+        image: str | None = None,
+        target: str | None = None,
+        meant: str | None = None,
     ) -> Part:
-        key = json.dumps([self._salt, name, settings, image, target], sort_keys=True, default=str)
+        """`meant` is what the target's text stands for now: a picture's name may come to be another's."""
+        key = json.dumps([self._salt, name, settings, image, target, meant], sort_keys=True, default=str)
         return Part(hashlib.sha256(key.encode()).hexdigest()[:20], name, settings, image, target)
 
     def _work(self, job: Job) -> None:
@@ -232,7 +241,7 @@ class InProcess:
         chosen = self._registry.get(part.visualiser)
         if part.image is None:
             return look(self._model, None, chosen, progress=job.tick, **part.settings)
-        probe = self._probe(part.image).towards(part.target or "top1", job.tick)
+        probe = self._probe(part.image).towards(self._target(part.target or "top1"), job.tick)
         return look(self._model, probe, chosen, progress=job.tick, **part.settings)
 
     def _probe(self, id: str) -> Probe:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..errors import CannotOpen, UsageError
+from ..errors import BadInput, CannotOpen, UnknownName, UsageError
 from ..images import MAX_BYTES, Image, Source, open_image
 from ..preprocess import InputSpec
 from ..render.raster import pixels_image
@@ -96,6 +96,18 @@ class Pictures:
             image = open_image(source, held.name)
             self._open.put(id, image, image.pixels.nbytes)
         return image
+
+    def named(self, text: str) -> Image:
+        """The opened picture of that id, or of that name if only one has it. Raises UnknownName, BadInput."""
+        with self._lock:
+            listed = [one for one in self._held.values() if one.listed]
+            found = [one for one in self._held.values() if one.id == text]
+        found = found or [one for one in listed if one.name == text]
+        if not found:
+            raise UnknownName("picture", text, (one.name for one in listed), " among those shown here")
+        if len(found) > 1:
+            raise BadInput(f"{len(found)} pictures are called {text!r}: name one by its id, {found[0].id}, …")
+        return self.open(found[0].id)
 
     def shown(self, id: str, which: Which) -> Array:
         """Pixels (h, w, c) to look at: the original, made smaller where it is large, or the model's input."""

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import numpy as np
 
-from cnnlens import Bars, Cost, Field, Note, Probe, hookimpl, visualiser
+from cnnlens import Array, Bars, Cost, Field, Note, Probe, hookimpl, visualiser
 
 
-@visualiser(title="Class probabilities", family="features", needs={"classes"}, cost=Cost(1), by_target=False)
+@visualiser(title="Class probabilities", family="features", cost=Cost(1), by_target=False)
 def class_probabilities(
     probe: Probe,
     *,
@@ -17,16 +17,28 @@ def class_probabilities(
 ) -> tuple[Bars, Bars] | tuple[Bars, Bars, Note]:
     """The likeliest classes by name, with their probabilities and the scores they come from.
 
-    Probabilities are what the model's own last activation (softmax or sigmoid) makes of the scores.
+    Probabilities are what the model's own last activation (softmax or sigmoid) makes of the scores. Where
+    there is a score for each class at each place, as in segmentation, the share of places that a class wins
+    stands in the place of its probability, and its mean score over all places beside it.
     """
-    scores, probabilities = probe.scores, probe.probabilities
-    order = np.argsort(-scores, kind="stable")[:top]
+    scores, chances, title, unit = probe.scores, probe.probabilities, "Probability", "probability"
+    strange = int((~np.isfinite(scores)).sum())
+    if scores.ndim > 1:
+        chances, scores = shares(scores), scores.reshape(-1, scores.shape[-1]).mean(0)
+        title, unit = "Share of places won", "share of places"
+    order = np.lexsort((-scores, -chances if unit == "share of places" else -scores))[:top]
     names = [probe.model.class_name(int(i)) for i in order]
-    chances = Bars(probabilities[order], names, title="Probability", unit="probability", limits=(0.0, 1.0))
-    raw = Bars(scores[order], names, title="Score", unit="score")
-    if np.isfinite(scores).all():
-        return chances, raw
-    return chances, raw, Note(f"{int((~np.isfinite(scores)).sum())} scores are NaN or infinite")
+    told = Bars(chances[order], names, title=title, unit=unit, limits=(0.0, 1.0))
+    raw = Bars(scores[order], names, title="Score" if title == "Probability" else "Mean score", unit="score")
+    return (told, raw, Note(f"{strange} scores are NaN or infinite")) if strange else (told, raw)
+
+
+def shares(scores: Array) -> Array:
+    """Scores (h, w, classes) → the share of places that each class wins; one that is alone wins above zero."""
+    if scores.shape[-1] == 1:
+        return np.asarray([(scores > 0).mean()], np.float32)
+    won = np.bincount(scores.argmax(-1).ravel(), minlength=scores.shape[-1])
+    return np.asarray(won / won.sum(), np.float32)
 
 
 @hookimpl

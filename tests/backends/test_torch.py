@@ -467,11 +467,10 @@ def test_which_of_several_outputs_are_the_scores_is_not_guessed() -> None:
         wrap(Two(2), preprocess={"size": 8})
 
 
-def test_a_segmentation_net_is_looked_into_and_has_no_classes() -> None:
+def test_a_segmentation_net_is_looked_into_and_explained() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 5, 1))
     model = wrap(net, preprocess={"size": 8})
     assert model.outputs == (8, 8, 5) and "classes" not in model.can
     assert cnnlens.look(model, picture(model), "feature-maps", layer="1").array.shape == (4, 8, 8)
-    for name in ("class-probabilities", "saliency"):
-        with pytest.raises(Unmet):
-            cnnlens.look(model, picture(model), name)
+    for name in ("class-probabilities", "saliency", "grad-cam"):
+        assert np.isfinite(cnnlens.look(model, picture(model), name).array).all()

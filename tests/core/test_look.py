@@ -210,7 +210,12 @@ def test_what_is_no_model_and_no_visualiser_is_told(tiny: Model) -> None:
         look(tiny, picture(tiny), "saliency", target=True)
 
 
-def test_an_output_with_places_has_no_class_probabilities() -> None:
-    model = tiny_model(cannot={"classes": "its output is 4×4×21 numbers a picture"})
-    with pytest.raises(Unmet, match="needs classes: its output is 4×4×21"):
-        look(model, picture(model), "class-probabilities")
+def test_what_needs_one_score_for_each_class_is_told_where_there_are_more() -> None:
+    @visualiser(title="Ranking", needs={"classes"})
+    def ranking(probe: Probe) -> Note:
+        """The order of the classes."""
+        return Note(str(probe.scores.argsort()))
+
+    model = tiny_model(cannot={"classes": "its scores are 4×4×21 a picture"})
+    with pytest.raises(Unmet, match="needs classes: its scores are 4×4×21"):
+        look(model, picture(model), ranking)

@@ -6,16 +6,19 @@ import base64
 import io
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from needs import need
 from PIL import Image
-from viewer_help import API, error, png_of, upload
+from viewer_help import API, error, finished, png_of, upload
 
+import cnnlens
 from cnnlens.images import MAX_BYTES
-from cnnlens.viewer import InProcess
+from cnnlens.viewer import InProcess, create_app
 from cnnlens.viewer.openapi import document
 
 Run = Any
@@ -284,3 +287,93 @@ def test_the_document_and_the_routes_say_the_same(client: FlaskClient) -> None:
         for operation in item.values():
             named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
             assert named == set(re.findall(r"{(\w+)}", path)), path
+
+
+def test_every_kind_of_target_is_asked_for_by_text(run: Run, image: str, desk: InProcess) -> None:
+    second = desk.images()[1]["id"]
+    targets = [
+        "top1", "1", "square", "square - circle", "p(square)", "p(top1) - p(circle)", "relu[2]",
+        "relu[2,1,5] - conv[0]", f"like({second})", "like(first <b>.png, relu)", f"like({second}, conv)",
+    ]  # fmt: skip
+    job = run("saliency", images=[image], targets=targets)
+    assert [answer["error"] for answer in job["results"]] == [None] * len(targets)
+    facts = [desk.result(answer["id"]).facts for answer in job["results"]]
+    assert [told["target"] for told in facts] == targets
+    assert [told["target_unit"] for told in facts] == (
+        ["score"] * 4 + ["probability"] * 2 + ["activation"] * 2 + ["similarity"] * 3
+    )
+    assert facts[9]["score"] == pytest.approx(1, abs=1e-6)  # the picture itself
+
+
+@pytest.mark.parametrize(
+    "named", ["/etc/passwd", "../first <b>.png", "http://127.0.0.1/a.png", "{file}", "~/a.png", "C:\\a.png"]
+)
+def test_a_target_opens_no_file_of_the_server(
+    client: FlaskClient, image: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = named.replace(
+        "{file}", str(tmp_path / "first <b>.png")
+    )  # not even one that is shown, by its path
+    opened: list[str] = []
+    reading = Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        opened.append(str(path))
+        return reading(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    asked = {"visualisers": [{"name": "saliency"}], "images": [image], "targets": [f"like({named})"]}
+    answer = client.post(f"{API}/jobs", json=asked)
+    assert error(answer) == "UnknownName" and answer.status_code == 400
+    assert "among those shown here" in answer.json["error"]["message"]
+    form = {"image": (io.BytesIO(png_of(3)), "a.png"), "visualiser": "saliency", "target": f"like({named})"}
+    assert error(client.post(f"{API}/look", data=form)) == "UnknownName"
+    assert opened == [], "nothing was read from the disk"
+
+
+def test_a_name_that_comes_to_be_another_pictures_is_another_target(
+    client: FlaskClient, run: Run, image: str
+) -> None:
+    def liked(seed: int) -> str:
+        told = upload(client, (png_of(seed), "other.png")).json["images"][0]
+        (answer,) = run("saliency", images=[image], targets=["like(other.png)"])["results"]
+        client.delete(f"{API}/images/{told['id']}")
+        return str(answer["id"])
+
+    assert liked(21) != liked(22)
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets"),
+    [
+        (
+            "Segmenter",
+            ["top1", "dog@3,5", "dog@0:4,2:8 - cat", "p(dog@3,5)", "heads.age[:,1]", "out[:,2,0,7]"],
+        ),
+        ("Detector", ["top1", "box0", "box0 - box1", "dog - cat", "scores[:,2]"]),
+    ],
+)
+def test_targets_of_places_outputs_and_detections(kind: str, targets: list[str]) -> None:
+    torch = need("torch")
+    import structured_net
+
+    torch.manual_seed(0)
+    model = cnnlens.wrap(
+        getattr(structured_net, kind)(), preprocess={"size": 8}, labels=["none", "cat", "dog"]
+    )
+    desk = InProcess(model, [png_of(1)])
+    try:
+        client = create_app(desk).test_client()
+        tree = {one["path"] for one in client.get(f"{API}/state").json["model"]["output_tree"]}
+        assert tree == ({"out", "heads.age"} if kind == "Segmenter" else {"scores", "detections"})
+        asked = {
+            "images": [desk.images()[0]["id"]],
+            "visualisers": [{"name": name} for name in ("saliency", "class-probabilities")],
+            "targets": targets,
+        }
+        job = finished(client, client.post(f"{API}/jobs", json=asked))
+        assert [answer["error"] for answer in job["results"]] == [None] * (len(targets) + 1)
+        refused = client.post(f"{API}/jobs", json=asked | {"targets": ["head.age[:,1]"]})
+        assert error(refused) == "UnknownName"
+    finally:
+        desk.close()

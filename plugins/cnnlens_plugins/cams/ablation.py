@@ -11,7 +11,7 @@ from cnnlens import Array, Cost, Model, Panel, PlacesLayers, Probe, visualiser
 
 from .formulas import weighed
 from .gradient_cams import LAYER, POSITIVE
-from .head import Head, head_of
+from .head import Head, head_of, sum_over_classes
 from .places import by_place, chosen_of, judge_places, names
 from .showing import panels
 
@@ -24,6 +24,7 @@ def cost(model: Model, settings: Mapping[str, Any]) -> Cost:
 
 @visualiser(
     title="Ablation-CAM",
+    family="class activation maps",
     needs={"activations", "replace", "weights"},
     paper="Desai & Ramaswamy, 2020",
     link="https://openaccess.thecvf.com/content_WACV_2020/html/Desai_Ablation-CAM_Visual_Explanations_for_Deep_Convolutional_Network_via_Gradient-free_WACV_2020_paper.html",
@@ -47,7 +48,7 @@ def ablation_cam(
     maps = []
     for one in chosen_of(layer, probe.model):
         head = only_head_behind(one.name, probe.model)
-        known = head is not None and not probe.target.layers
+        known = head is not None and probe.target.by_class is not None
         falls = _falls_by_weight(probe, head) if known and head else _falls(probe, one.name)
         maps.append((one, weighed(by_place(probe.activations(one.name), one), falls)))
     return panels(
@@ -64,8 +65,7 @@ def only_head_behind(layer: str, model: Model) -> Head | None:
 
 def _falls_by_weight(probe: Probe, head: Head) -> Array:
     """The fall (c,) of a score that is linear in the means of the maps."""
-    kernel = probe.weights(head.dense.name)["kernel"]
-    weights = np.sum([term.weight * kernel[:, term.index] for term in probe.target.terms], 0)
+    weights = sum_over_classes(probe.weights(head.dense.name)["kernel"], probe.target.by_class or {})
     return np.asarray(probe.activations(head.maps.name).mean((0, 1)) * weights)
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-import numpy as np
-
-from cnnlens import Approximate, Cost, Field, Impossible, Model, Panel, Probe, errors, visualiser
+from cnnlens import Approximate, Array, Cost, Field, Impossible, Model, Panel, Probe, errors, visualiser
 
 from .formulas import weighed
-from .head import Head, head_of
+from .head import Head, head_of, sum_over_classes
 from .places import chosen_of, judge_size
 from .showing import panels
 
@@ -27,6 +25,7 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | I
 
 @visualiser(
     title="CAM",
+    family="class activation maps",
     needs={"activations", "weights"},
     paper="Zhou et al., 2016",
     link="https://arxiv.org/abs/1512.04150",
@@ -52,11 +51,10 @@ def cam(
     return panels("CAM", [(one, weighed(activations, weights))], probe.model, positive=positive)
 
 
-def _weights(probe: Probe, head: Head) -> Any:
+def _weights(probe: Probe, head: Head) -> Array:
     """The weight (c,) of each map for the target, which is a weighted sum of classes."""
-    if probe.target.layers:
-        raise errors.Unmet(
-            f"CAM explains classes by the dense layer's weights; {probe.target.text} is a unit"
-        )
-    kernel = probe.weights(head.dense.name)["kernel"]
-    return np.sum([term.weight * kernel[:, term.index] for term in probe.target.terms], 0)
+    classes = probe.target.by_class
+    if classes is None:
+        text = probe.target.text
+        raise errors.Unmet(f"CAM explains scores of classes by the dense layer's weights; {text} is none")
+    return sum_over_classes(probe.weights(head.dense.name)["kernel"], classes)

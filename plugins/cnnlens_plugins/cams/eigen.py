@@ -21,6 +21,7 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate]:
 
 @visualiser(
     title="Eigen-CAM",
+    family="class activation maps",
     needs={"activations"},
     paper="Muhammad & Yeasin, 2020",
     link="https://arxiv.org/abs/2008.00299",

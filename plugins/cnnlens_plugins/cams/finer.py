@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated, Literal
 
 import numpy as np
@@ -19,6 +18,7 @@ BY = {"grad-cam": formulas.grad_cam, "hires-cam": formulas.hires_cam, "layer-cam
 
 @visualiser(
     title="Finer-CAM",
+    family="class activation maps",
     needs={"activations", "gradients"},
     paper="Zhang et al., 2025",
     link="https://arxiv.org/abs/2501.11309",
@@ -54,8 +54,8 @@ def finer_cam(
 
 def nearest(probe: Probe, count: int) -> list[int]:
     """The classes whose scores are nearest to that of the target's first class."""
-    named = [term.index for term in probe.target.terms]
-    if probe.target.layers or named[0] is None or probe.scores.ndim != 1:
+    named = list(probe.target.by_class or ())
+    if not named:
         raise errors.Unmet(f"Finer-CAM compares classes; {probe.target.text} is none")
     distances = np.abs(probe.scores - probe.scores[named[0]])
     others = [int(index) for index in np.argsort(distances, kind="stable") if index not in named]
@@ -68,8 +68,6 @@ def nearest(probe: Probe, count: int) -> list[int]:
 
 def less(target: Target, near: list[int], alpha: float) -> Target:
     """The target less `alpha` times the mean score of the classes near to it."""
-    first = target.terms[0]
-    taken = tuple(
-        dataclasses.replace(first, weight=-alpha / len(near), index=index, rank=None) for index in near
+    return target.plus(
+        {index: -alpha / len(near) for index in near}, f"{target.text}, less {alpha:g} of {near}"
     )
-    return Target((*target.terms, *taken), f"{target.text}, less {alpha:g} of {near}")

@@ -43,6 +43,7 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | I
 
 @visualiser(
     title="FullGrad",
+    family="class activation maps",
     needs={"activations", "gradients", "replace"},
     paper="Srinivas & Fleuret, 2019",
     link="https://arxiv.org/abs/1905.00780",

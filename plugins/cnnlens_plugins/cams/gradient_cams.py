@@ -85,6 +85,7 @@ def _made(method: Method) -> Visualiser[Any, Any]:
     )
     return visualiser(
         title=method.title,
+        family="class activation maps",
         needs={"activations", "gradients"},
         paper=method.paper,
         link=method.link,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cnnlens import Layer, Model
+import numpy as np
+
+from cnnlens import Array, Layer, Model
 
 _AVERAGE = re.compile(r"avg|average|mean", re.IGNORECASE)
 #: What hands on the same numbers.
@@ -65,3 +68,8 @@ def _is_global_average(layer: Layer, by_name: dict[str, Layer]) -> bool:
 
 def _told(layer: Layer) -> str:
     return f"{layer.name} ({layer.type}, {'×'.join(map(str, layer.shape)) or 'no one array'})"
+
+
+def sum_over_classes(kernel: Array, classes: Mapping[int, float]) -> Array:
+    """The columns of a dense kernel (in, classes), each by its weight, summed: (in,)."""
+    return np.asarray(kernel[:, list(classes)] @ np.array(list(classes.values()), kernel.dtype))

@@ -46,6 +46,7 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate]:
 
 @visualiser(
     title="Score-CAM",
+    family="class activation maps",
     needs={"activations"},
     paper="Wang et al., 2020",
     link="https://arxiv.org/abs/1910.01279",

@@ -25,6 +25,7 @@ def cost(model: Model, settings: Mapping[str, Any]) -> Cost:
 
 @visualiser(
     title="Smooth Grad-CAM++",
+    family="class activation maps",
     needs={"activations", "gradients"},
     paper="Omeiza et al., 2019",
     link="https://arxiv.org/abs/1908.01224",
