@@ -89,6 +89,7 @@ def with_places(model: Model) -> tuple[Layer, ...]:
 def last_of(layers: Sequence[Layer], model: Model) -> Layer | None:
     """The layer that "last" stands for, of those with places."""
     good = [layer for layer in layers if _good(layer)] or list(layers)
+    good = [layer for layer in good if layer.name in model.leading] or good
     attention = _cut(layers, model)
     if not good or attention is None:
         return good[-1] if good else None

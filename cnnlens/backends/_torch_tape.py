@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ from ._torch_kinds import described, laid_in, laid_out, weights_of, with_weights
 from ._torch_recorder import Record, Recorder, run_function, tensors_of
 
 
-def tape_of(recorder: Recorder, end: Tensor) -> Tape:
-    """The tape from the picture to `end`; calls that do not lead there are left out."""
+def tape_of(recorder: Recorder, end: Tensor, known: Collection[str]) -> Tape:
+    """The tape from the picture to `end`, with the layers that are `known`; what does not lead there is left out."""
     last = recorder.place_of(end)
     if last is None:
         raise Unmet("its scores were made outside of torch's functions: no tape can be kept")
@@ -30,6 +30,7 @@ def tape_of(recorder: Recorder, end: Tensor) -> Tape:
         for old, record in enumerate(recorder.records)
         if old in places
         for name in record.layers
+        if name in known
     }
     return Tape(calls, layers)
 

@@ -165,7 +165,7 @@ class TorchModel(Model):
         with frozen_in_eval(self.module, self._device), recording(self._follower, x) as (recorder, visited):
             end = self._outputs.scores(self.module(recorder.fed))
             end = self._outputs.rows(visited[self._head].inputs[0]) if self._head else end
-        return tape_of(recorder, end)
+        return tape_of(recorder, end, {layer.name for layer in self.layers})
 
     def _find_input(self, preprocess: object) -> tuple[InputSpec, Survey]:
         """The preprocessing that was asked for, with a size that the module accepts; and its layers."""

@@ -22,7 +22,7 @@ def probe(lite0: Model, cat: Path) -> Probe:
 def fed(probe: Probe) -> Any:
     """The picture as the network is fed it, as torch has it."""
     torch = need("torch")
-    return torch.from_numpy(probe.model.input.encode(probe.pixels[None])).permute(0, 3, 1, 2)
+    return torch.from_numpy(probe.model.input.encode(probe.pixels[None])).permute(0, 3, 1, 2).contiguous()
 
 
 def relative(ours: np.ndarray, theirs: np.ndarray) -> float:

@@ -48,7 +48,7 @@ def probes(lite0: Model, cat: Path) -> Callable[[str], Probe]:
 
 
 def fed(probe: Probe) -> Any:
-    return need("torch").from_numpy(probe.fed[None].copy()).permute(0, 3, 1, 2)
+    return need("torch").from_numpy(probe.fed[None].copy()).permute(0, 3, 1, 2).contiguous()
 
 
 def wanted(probe: Probe) -> Any:

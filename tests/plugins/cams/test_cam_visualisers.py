@@ -113,7 +113,7 @@ def test_cam_is_refused_with_what_was_found() -> None:
     assert plain.level == "not possible" and "12 reads 11 (ReLU, 24)" in str(plain)
     with pytest.raises(Unmet, match="global average"):
         look(wrapped("plain"), photo(), OURS["cam"])
-    with pytest.raises(Unmet, match="is a unit"):
+    with pytest.raises(Unmet, match="is none"):
         look(wrapped("residual"), photo(), OURS["cam"], target="layer2.conv1[3]")
 
 
