@@ -11,6 +11,7 @@ from .checkpoints import open_checkpoint
 from .checkpoints.inspecting import inspect as inspect
 from .checkpoints.inspection import Inspection as Inspection
 from .labels import check_count, imagenet, read_labels
+from .memory import read_memory
 from .model import Model
 
 
@@ -24,6 +25,7 @@ def load(
     device: str | None = None,
     trust: bool = False,
     custom: str | Path | Mapping[str, Any] | None = None,
+    memory: str | int | None = None,
 ) -> Model:
     """Open a checkpoint: PyTorch weights with their architecture, or a Keras model of any age.
 
@@ -31,7 +33,8 @@ def load(
     `arch` is a name of theirs, `package.module:callable`, `file.py:callable`, a callable or a module;
     `arch_args` are handed to it. `preprocess` is a preset, a mapping or a file; `labels` names, a file or
     `imagenet`; `device` cpu, cuda or mps; `custom` a Python file, or names and classes, of a Keras
-    file's own layers: that file is run. Raises CannotOpen, Mismatch, Refused, UsageError.
+    file's own layers: that file is run; `memory` what its passes may take ("500MB", "2GiB", bytes; by
+    default half of what is free). Raises CannotOpen, Mismatch, Refused, UsageError.
     """
     opened = open_checkpoint(
         Path(path), arch=arch, arch_args=arch_args or {}, device=device, trust=trust, custom=custom
@@ -43,6 +46,7 @@ def load(
         labels=opened.labels if labels is None else labels,
         name=opened.name,
         facts={**opened.facts, **own},
+        memory=memory,
     )
 
 
@@ -53,14 +57,20 @@ def wrap(
     labels: str | Path | Sequence[str] | None = None,
     name: str | None = None,
     facts: Mapping[str, Any] | None = None,
+    memory: str | int | None = None,
 ) -> Model:
     """Adapt a model that is in memory: a `torch.nn.Module` or a `keras.Model`. It stays as it is.
+
+    `memory` is what its passes may take, by default half of what is free.
 
     A model of exactly a thousand classes is given ImageNet's names unless `labels` says otherwise; the
     facts say which of the two it was.
     """
     names = read_labels(labels)
+    budget = None if memory is None else read_memory(memory)  # what makes no sense is refused first
     model = adapt(native, preprocess=preprocess, classes=names, name=name, facts=facts)
+    if budget is not None:
+        model.memory = budget
     count = model.outputs[-1]
     check_count(names, count, model.name)
     if len(model.outputs) > 1:

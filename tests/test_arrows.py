@@ -38,10 +38,12 @@ ARROWS: dict[str, set[str]] = {
     "labels": {"errors"},
     "targets": {"arrays", "errors"},
     # a file becomes a native model, a native model a Model
-    "model": {"arrays", "errors", "layer", "preprocess", "tape", "targets"},
+    "memory": {"errors", "layer"},
+    "budget": {"errors", "memory"},
+    "model": {"arrays", "budget", "errors", "layer", "memory", "preprocess", "tape", "targets"},
     "checkpoints": {"errors", "labels", "preprocess"},
     "backends": {"arrays", "errors", "layer", "model", "preprocess", "tape", "targets"},
-    "opening": {"backends", "checkpoints", "errors", "labels", "model"},
+    "opening": {"backends", "checkpoints", "errors", "labels", "memory", "model"},
     "demo": {"errors", "opening"},
     # a Model and a picture become panels
     "probe": {"arrays", "errors", "images", "layer", "model", "tape", "targets"},
@@ -82,6 +84,7 @@ ARROWS: dict[str, set[str]] = {
 
 #: Arrows back, for types alone: `render` names the Result whose panels it is handed, and so on.
 SEEN_BY_TYPES: dict[str, set[str]] = {
+    "budget": {"model"},
     "cli": {"model", "result"},
     "demo": {"model"},
     "hookspecs": {"visualiser"},
@@ -127,7 +130,7 @@ ON_CALL: dict[str, set[str]] = {
     "cnnlens/tiny.py": {"torch", "keras"},
 }
 #: What a shipped visualiser may use.
-FOR_PLUGINS = {"numpy", "PIL", "scipy"}
+FOR_PLUGINS = {"numpy", "PIL", "scipy", "skimage", "sklearn"}
 
 
 class Import(NamedTuple):

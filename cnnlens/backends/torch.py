@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..model import Model, Pass
 from ..preprocess import InputSpec, read_preprocess
 from ._torch_calls import Call, Follower
 from ._torch_layers import Survey, pick_output, survey
+from ._torch_memory import free_on, peak_on
 from ._torch_state import frozen_in_eval
 
 Tap = Tensor | GradientEdge
@@ -135,6 +136,16 @@ class TorchModel(Model):
                 f"{self.name} has no gradients: its forward detaches what it computes, or runs under no_grad"
             )
         return Pass(_scores(result), activations, _puller(result, taps, self))
+
+    def free_memory(self) -> int:
+        """Bytes that are free on the module's device."""
+        free = free_on(self._device)
+        return super().free_memory() if free is None else free
+
+    def peak_of(self, run: Callable[[], object]) -> int | None:
+        """Bytes that `run` takes on the module's device at its height."""
+        peak = peak_on(self._device, run)
+        return super().peak_of(run) if peak is None else peak
 
     def _find_input(self, preprocess: object) -> tuple[InputSpec, Survey]:
         """The preprocessing that was asked for, with a size that the module accepts; and its layers."""
