@@ -1,8 +1,8 @@
 """How many bytes there are, what a pass takes of them, and how many pictures at once fit.
 
-What a pass takes is measured, not summed up from shapes: on EfficientNet-Lite0 the sum of all outputs is four
-times what a forward pass holds at its height, and on ResNet-18 a third of it, where convolutions unfold their
-input. Shapes only say when a budget is so large that measuring is not worth a pass.
+What a pass takes is measured, not summed up from shapes: the sum of all outputs is three times what a forward
+pass of EfficientNet-Lite0 holds at its height, and well below what the first picture costs a ResNet-18, whose
+convolutions lay their weights out anew. Shapes only say when a budget is so large that measuring is not worth a pass.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from pathlib import Path
 from .errors import BadInput
 from .layer import Layer
 
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}  # fmt: skip
+_UNITS = {
+    "": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
+    "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40,
+}  # fmt: skip
 _TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?", re.IGNORECASE)
 #: Sums of shapes are off by up to this factor; a budget beyond it needs no measuring.
 _SHAPES_ARE_OFF_BY = 8
@@ -55,7 +58,9 @@ def in_words(count: int) -> str:
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= size:
             tenths = -(-count * 10 // size)
-            return f"{tenths // 10}{unit}" if tenths >= 100 or tenths % 10 == 0 else f"{tenths / 10}{unit}"
+            return (
+                f"{-(-tenths // 10)}{unit}" if tenths >= 100 or tenths % 10 == 0 else f"{tenths / 10}{unit}"
+            )
     return f"{count} bytes"
 
 

@@ -36,6 +36,7 @@ def load(
     file's own layers: that file is run; `memory` what its passes may take ("500MB", "2GiB", bytes; by
     default half of what is free). Raises CannotOpen, Mismatch, Refused, UsageError.
     """
+    budget = None if memory is None else read_memory(memory)  # what makes no sense is refused first
     opened = open_checkpoint(
         Path(path), arch=arch, arch_args=arch_args or {}, device=device, trust=trust, custom=custom
     )
@@ -46,7 +47,7 @@ def load(
         labels=opened.labels if labels is None else labels,
         name=opened.name,
         facts={**opened.facts, **own},
-        memory=memory,
+        memory=budget,
     )
 
 
@@ -67,7 +68,7 @@ def wrap(
     facts say which of the two it was.
     """
     names = read_labels(labels)
-    budget = None if memory is None else read_memory(memory)  # what makes no sense is refused first
+    budget = None if memory is None else read_memory(memory)
     model = adapt(native, preprocess=preprocess, classes=names, name=name, facts=facts)
     if budget is not None:
         model.memory = budget

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from cnnlens import (
     Approximate,
-    Array,
     Cost,
     Field,
     Heatmap,
@@ -22,6 +21,7 @@ from cnnlens import (
 )
 
 from .covers import Fill, cover_of, laid_over, shown
+from .descent import descended, random_masks
 from .grids import Wide, gaussian
 from .judging import draws_at_random
 
@@ -70,7 +70,6 @@ def extremal(
     cover, size = cover_of(probe.pixels, fill), probe.pixels.shape[:2]
     as_is, covered = probe.score, float(probe.score_of(cover[None])[0])
     down, across = (gaussian(min(cells, side), side) for side in size)
-    sign = 1.0 if goal == "keep" else -1.0
     scale = max(abs(as_is - covered), 1e-3 * max(1.0, abs(as_is)))
 
     def slope(mask: Wide) -> Wide:
@@ -87,66 +86,32 @@ def extremal(
     seen = [each if goal == "keep" else 1 - each for each in (mask, *rivals)]
     pictures = (laid_over(probe.pixels, cover, each) for each in seen)
     found, *others = (float(v) for v in probe.score_of(pictures, 1 + RIVALS))
-    left = "kept" if goal == "keep" else "left"
-    better = sum(sign * found > sign * other for other in others)
-    told = (
-        f"score {as_is:.4g} of the picture, {covered:.4g} of the cover alone, {found:.4g} with {mask.mean():.0%} "
-        f"{'seen' if goal == 'keep' else 'hidden'}; of {RIVALS} random masks as large {np.mean(others):.4g} on average, "
-        f"{min(others):.4g} to {max(others):.4g}: the mask found does better than {better} of them"
-    )
+    told = _told(goal, float(mask.mean()), (as_is, covered, found), others)
     return (
         Heatmap(
-            mask, title=f"mask that {goal}s, {mask.mean():.0%} of the picture", unit="mask",
-            means=f"{'seeing' if goal == 'keep' else 'hiding'} this {goal}s the score", limits=(0, 1),
+            mask,
+            title=f"mask that {goal}s, {mask.mean():.0%} of the picture",
+            unit="mask",
+            means=f"{'seeing' if goal == 'keep' else 'hiding'} this {goal}s the score",
+            limits=(0, 1),
         ),
-        Picture(shown(laid_over(probe.pixels, cover, seen[0])), title=f"what is {left}: score {found:.4g} of {as_is:.4g}"),
+        Picture(
+            shown(laid_over(probe.pixels, cover, seen[0])), title=f"what is seen: {found:.4g} of {as_is:.4g}"
+        ),
         Note(told),
-    )  # fmt: skip
+    )
 
 
-def descended(
-    slope: Callable[[Wide], Wide],
-    to_large: tuple[Wide, Wide],
-    area: float,
-    steps: int,
-    rate: float,
-    tick: Callable[[int], None],
-) -> Wide:
-    """The mask (h, w) in [0, 1] after `steps` of Adam (Kingma & Ba, 2015), its low grid kept in [0, 1]."""
-    down, across = to_large
-    grid = np.full((down.shape[1], across.shape[1]), 0.5)
-    mean, square = np.zeros((2, *grid.shape))
-    for step in range(1, steps + 1):
-        mask = down @ grid @ across.T
-        weight = 10.0 * 60 ** (step / steps)  # the area binds harder as the mask settles
-        push = slope(mask) - weight * area_slope(mask, area)
-        pull = -down.T @ push @ across
-        mean, square = 0.9 * mean + 0.1 * pull, 0.999 * square + 0.001 * pull**2
-        even = np.sqrt(square / (1 - 0.999**step)) + 1e-12
-        grid = np.clip(grid - rate * (mean / (1 - 0.9**step)) / even, 0, 1)
-        tick(step)
-    return np.asarray(down @ grid @ across.T)
-
-
-def area_slope(mask: Wide, area: float) -> Wide:
-    """The derivative of the mean squared distance of the sorted mask from ones for `area` of it and zeros."""
-    values, ones = mask.ravel(), round(area * mask.size)
-    wanted = np.zeros(mask.size)
-    wanted[np.argsort(-values, kind="stable")[:ones]] = 1
-    return np.asarray(2 * (values - wanted) / mask.size).reshape(mask.shape)
-
-
-def random_masks(count: int, to_large: tuple[Wide, Wide], like: Wide, seed: int) -> list[Array]:
-    """Smooth random masks (h, w) with the very values of `like`, in places of chance."""
-    down, across = to_large
-    rng, found = np.random.default_rng(seed), []
-    for _ in range(count):
-        rough = rng.standard_normal((4, 4))
-        field = gaussian(4, len(down)) @ rough @ gaussian(4, len(across)).T
-        placed = np.empty(like.size)
-        placed[np.argsort(field, axis=None, kind="stable")] = np.sort(like, axis=None)
-        found.append(np.asarray(placed.reshape(like.shape), np.float32))
-    return found
+def _told(goal: str, area: float, scores: tuple[float, float, float], others: list[float]) -> str:
+    as_is, covered, found = scores
+    sign = 1 if goal == "keep" else -1
+    better = sum(sign * found > sign * other for other in others)
+    return (
+        f"score {as_is:.4g} of the picture, {covered:.4g} of the cover alone, {found:.4g} with {area:.0%} "
+        f"{'seen' if goal == 'keep' else 'hidden'}; {len(others)} random masks as large leave "
+        f"{np.mean(others):.4g} on average ({min(others):.4g} to {max(others):.4g}), "
+        f"and the mask found does better than {better} of them"
+    )
 
 
 @hookimpl
