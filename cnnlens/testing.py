@@ -55,9 +55,8 @@ def check_visualiser(
         if chosen.why_not(model) is None:
             ran += 1
             for settings in extreme_settings(chosen.settings):
-                if settings.keys() & kept.keys():
-                    continue
-                _check_answer(chosen, model, settings | kept)
+                if not settings.keys() & kept.keys():
+                    _check_answer(chosen, model, settings, kept)
     assert ran, f"{chosen.name} can read none of {[m.name for m in models]}"
 
 
@@ -77,13 +76,15 @@ def extreme_settings(settings: Settings) -> Iterator[dict[str, Any]]:
             yield from ({name: value} for value in values)
 
 
-def _check_answer(chosen: Visualiser[Any, Any], model: Model, settings: dict[str, Any]) -> None:
+def _check_answer(
+    chosen: Visualiser[Any, Any], model: Model, settings: dict[str, Any], kept: dict[str, Any]
+) -> None:
     image = picture(model) if chosen.reads_image else None
     what = f"{chosen.name} on {model.name} with {settings}"
     before = snapshot(model)
     try:
-        first = look(model, image, chosen, **settings)
-        again = look(model, image, chosen, **settings)
+        first = look(model, image, chosen, **settings, **kept)
+        again = look(model, image, chosen, **settings, **kept)
     except CnnlensError as error:
         assert settings, f"{what}: its own defaults are refused: {error}"
         return

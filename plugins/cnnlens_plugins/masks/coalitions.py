@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnlens import Array, Probe, errors
+from cnnlens import Array, Probe
 
+from .borrowing import borrowed
 from .covers import Of
 from .regions import Labels
 
@@ -36,11 +37,8 @@ def weighted_fit(rows: Wide, values: Wide, weights: Wide, ridge: float = 0.0) ->
 
     Raises MissingPackage without scikit-learn.
     """
-    try:
-        from sklearn.linear_model import Ridge
-    except ImportError:
-        raise errors.MissingPackage("scikit-learn", "perturbation", "a regression") from None
-    fitted = Ridge(alpha=ridge).fit(rows, values, sample_weight=weights)
+    linear = borrowed("sklearn.linear_model", "scikit-learn", "a regression")
+    fitted = linear.Ridge(alpha=ridge).fit(rows, values, sample_weight=weights)
     wide = np.concatenate([rows, np.ones((len(rows), 1))], 1)
     left = values - fitted.predict(rows)
     penalty = np.diag([ridge] * rows.shape[1] + [0.0])

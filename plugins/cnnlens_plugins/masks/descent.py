@@ -25,7 +25,8 @@ def descended(
     mean, square = np.zeros((2, *grid.shape))
     for step in range(1, steps + 1):
         mask = down @ grid @ across.T
-        weight = 10.0 * 60 ** (step / steps)  # the area binds harder as the mask settles
+        # from a tenth of the score's own pull, so that the score says where, to a hundred times it
+        weight = 0.1 * 1000 ** (step / steps)
         push = slope(mask) - weight * area_slope(mask, area)
         pull = -down.T @ push @ across
         mean, square = 0.9 * mean + 0.1 * pull, 0.999 * square + 0.001 * pull**2
@@ -43,7 +44,7 @@ def area_slope(mask: Wide, area: float) -> Wide:
     return np.asarray(2 * (values - wanted) / mask.size).reshape(mask.shape)
 
 
-def random_masks(count: int, to_large: tuple[Wide, Wide], like: Wide, seed: int) -> list[Array]:
+def random_masks(count: int, to_large: tuple[Wide, Wide], like: Array, seed: int) -> list[Array]:
     """Smooth random masks (h, w) with the very values of `like`, in places of chance."""
     down, across = to_large
     rng, found = np.random.default_rng(seed), []

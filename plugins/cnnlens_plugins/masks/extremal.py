@@ -75,15 +75,16 @@ def extremal(
     def slope(mask: Wide) -> Wide:
         """How the score that is wanted, in parts of the whole fall, rises with each value of the mask (h, w)."""
         seen = mask if goal == "keep" else 1 - mask
-        picture = laid_over(probe.pixels, cover, seen)[None]
+        picture = laid_over(probe.pixels, cover, np.asarray(seen, np.float32))[None]
         watch = tuple(dict.fromkeys(("input", *probe.target.layers)))
         gradient = probe.model.trace(picture, watch=watch, target=probe.target).gradients["input"][0]
         # destroying, the score is to fall and the mask is what is hidden: the signs cancel
         return np.asarray((gradient * (probe.pixels - cover)).sum(-1), np.float64) / scale
 
-    mask = descended(slope, (down, across), area, steps, rate, lambda done: probe.tick(done, steps))
+    found_mask = descended(slope, (down, across), area, steps, rate, lambda done: probe.tick(done, steps))
+    mask = np.asarray(found_mask, np.float32)
     rivals = random_masks(RIVALS, (down, across), mask, seed)
-    seen = [each if goal == "keep" else 1 - each for each in (mask, *rivals)]
+    seen = [each if goal == "keep" else np.float32(1) - each for each in (mask, *rivals)]
     pictures = (laid_over(probe.pixels, cover, each) for each in seen)
     found, *others = (float(v) for v in probe.score_of(pictures, 1 + RIVALS))
     told = _told(goal, float(mask.mean()), (as_is, covered, found), others)

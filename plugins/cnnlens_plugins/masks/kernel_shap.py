@@ -17,11 +17,11 @@ from cnnlens import (
     Note,
     Picture,
     Probe,
-    errors,
     hookimpl,
     visualiser,
 )
 
+from .borrowing import borrowed
 from .coalitions import Rows, Wide, sandwich, values_of
 from .covers import Fill, Of, cover_of, shown
 from .judging import draws_at_random, too_few, too_small
@@ -69,7 +69,7 @@ def kernel_shap(
     shares, spread = shared_out(rows, values[2:], weights, values[0], values[1])
     exact = len(rows) == 2**count - 2
     heatmap = Heatmap(
-        shares[labels], signed=True, title=f"Shapley values of {count} regions", unit=of,
+        shares[labels].astype(np.float32), signed=True, title=f"Shapley values of {count} regions", unit=of,
         means=f"seeing this raises the {of}",
     )  # fmt: skip
     told = (
@@ -119,13 +119,10 @@ def shared_out(
     total = everything - nothing
     if not len(rows):
         return np.array([total]), np.zeros(1)
-    try:
-        from sklearn.linear_model import LinearRegression
-    except ImportError:
-        raise errors.MissingPackage("scikit-learn", "perturbation", "a regression") from None
+    linear = borrowed("sklearn.linear_model", "scikit-learn", "a regression")
     wide = rows.astype(np.float64)
     known, left = wide[:, :-1] - wide[:, -1:], values - nothing - wide[:, -1] * total
-    fitted = LinearRegression(fit_intercept=False).fit(known, left, sample_weight=weights)
+    fitted = linear.LinearRegression(fit_intercept=False).fit(known, left, sample_weight=weights)
     found = np.asarray(fitted.coef_)
     covariance = sandwich(known, left - known @ found, weights, together=2)
     spread = np.sqrt(np.maximum([*np.diag(covariance), covariance.sum()], 0))

@@ -7,7 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnlens import Array, errors
+from cnnlens import Array
+
+from .borrowing import borrowed
 
 Cut = Literal["slic", "quickshift", "grid"]
 Labels = NDArray[np.intp]
@@ -24,15 +26,14 @@ def regions_of(pixels: Array, cut: Cut, count: int) -> Labels:
         side = max(1, int(count**0.5))
         rows, columns = (np.arange(length) * min(side, length) // length for length in (height, width))
         return np.asarray(rows[:, None] * min(side, width) + columns, np.intp)
-    try:
-        from skimage.segmentation import quickshift, slic
-    except ImportError:
-        raise errors.MissingPackage("scikit-image", "perturbation", "a picture in superpixels") from None
+    segment = borrowed("skimage.segmentation", "scikit-image", "a picture in superpixels")
     colour, wide = pixels.shape[-1] == 3, np.asarray(pixels, np.float64)
     if cut == "slic":
-        found = slic(wide, n_segments=min(count, height * width), compactness=20, sigma=1, start_label=0)
+        found = segment.slic(
+            wide, n_segments=min(count, height * width), compactness=20, sigma=1, start_label=0
+        )
     else:  # as LIME's authors set it; the numbers that break ties are drawn alike each time
-        found = quickshift(wide, ratio=0.2, kernel_size=4, max_dist=200, convert2lab=colour, rng=0)
+        found = segment.quickshift(wide, ratio=0.2, kernel_size=4, max_dist=200, convert2lab=colour, rng=0)
     return np.asarray(np.unique(found, return_inverse=True)[1].reshape(height, width), np.intp)
 
 
