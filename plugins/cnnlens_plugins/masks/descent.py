@@ -30,7 +30,8 @@ def descended(
         push = slope(mask) - weight * area_slope(mask, area)
         pull = -down.T @ push @ across
         mean, square = 0.9 * mean + 0.1 * pull, 0.999 * square + 0.001 * pull**2
-        even = np.sqrt(square / (1 - 0.999**step)) + 1e-12
+        even = np.sqrt(square / (1 - 0.999**step))
+        even += 1e-2 * even.max() + 1e-12  # a pull of nearly nothing is no full step: engines differ there
         grid = np.clip(grid - rate * (mean / (1 - 0.9**step)) / even, 0, 1)
         tick(step)
     return np.asarray(down @ grid @ across.T)
