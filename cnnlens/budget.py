@@ -31,6 +31,7 @@ class Budget:
     @bytes.setter
     def bytes(self, asked: str | int) -> None:
         self._asked = read_memory(asked)
+        self._appetites.clear()  # a larger one is measured by more pictures
 
     def batch(self, gradients: bool) -> int:
         """Pictures per pass, 1 to `MOST`; Unmet where one takes more than there is."""
@@ -53,7 +54,7 @@ class Budget:
         """What passes take, found once: measured where the device tells, else estimated from shapes."""
         if gradients not in self._appetites:
             with self._model.lock:
-                found = measured(lambda count: self._run(count, gradients), self._model.peak_of)
+                found = measured(lambda count: self._run(count, gradients), self._model.peak_of, self.bytes)
             self._appetites[gradients] = found or from_shapes(self._model.layers, self._picture, gradients)
         return self._appetites[gradients]
 

@@ -106,20 +106,24 @@ def _resident(what: str) -> int | None:
 
 
 def measured(
-    run: Callable[[int], object], peak: Callable[[Callable[[], object]], int | None]
+    run: Callable[[int], object], peak: Callable[[Callable[[], object]], int | None], budget: int
 ) -> Appetite | None:
-    """What `run(pictures)` takes, by one picture and by two; None where it cannot be measured.
+    """What `run(pictures)` takes, by one picture and by up to four if `budget` may hold so many; None if untold.
 
-    Each is run once before: then compiled code, packed weights and the like are there already.
+    Each is run once before: then compiled code, packed weights and the like are there already. A pass so small
+    that it fits into what was at hand counts as untold.
     """
-    heights = []
-    for pictures in (1, 2):
+
+    def height(pictures: int) -> int | None:
         run(pictures)
-        heights.append(peak(lambda n=pictures: run(n)))  # type: ignore[misc]
-    one, two = heights
-    if not one or not two:  # a network so small that its pass fits into what was at hand counts as unmeasured
-        return None
-    return Appetite(one, max(two - one, one // 8))
+        return peak(lambda: run(pictures))
+
+    one = height(1)
+    several = min(4, budget // one) if one else 0
+    if not one or several < 2:
+        return Appetite(one, one) if one else None
+    more = height(several)
+    return Appetite(one, max((more - one) // (several - 1), one // 8)) if more else None
 
 
 def from_shapes(layers: Sequence[Layer], picture: int, gradients: bool) -> Appetite:

@@ -66,9 +66,18 @@ def test_an_ample_budget_costs_no_pass(tiny: Model, monkeypatch: pytest.MonkeyPa
 
 def sized(appetite: Appetite, memory: str) -> Model:
     """The tiny network, said to take so much."""
-    model = tiny_model()
-    heights = iter([appetite.first, appetite.first + appetite.more] * 2)
-    model.peak_of = lambda run: next(heights)  # type: ignore[method-assign]
+    model, last = tiny_model(), [0]
+    forward = model.forward
+
+    def counted(fed: Any, *given: Any) -> Any:
+        last[0] = len(fed)
+        return forward(fed, *given)
+
+    def told(run: Any) -> int:
+        run()
+        return appetite.first + (last[0] - 1) * appetite.more
+
+    model.forward, model.peak_of = counted, told  # type: ignore[method-assign]
     model.memory = memory
     return model
 
