@@ -106,7 +106,7 @@ def test_batches_and_facts_follow_the_budget(monkeypatch: pytest.MonkeyPatch) ->
     assert sizes == [1, 4, 4, 2] and np.allclose(scores, trace(image[None]).scores[0, 1])
     sizes.clear()  # the first was the picture itself, for the scores by which ranks are known
     shown = list(Probe(model, image, 1).gradients_of((image for _ in range(5)), 5))
-    assert sizes == [4, 1] and [len(g) for _, g in shown] == [4, 1]
+    assert sizes == [1, 4, 1] and [len(g) for _, g in shown] == [4, 1]
 
     @visualiser(title="Many", cost=cnnlens.Cost(50))
     def many(probe: Probe) -> cnnlens.Note:

@@ -32,7 +32,7 @@ def fed(probe: Probe) -> Any:
 
 
 def mask(labels: Any) -> Any:
-    return need("torch").from_numpy(labels)[None, None].expand(1, 3, -1, -1)
+    return need("torch").from_numpy(labels)[None, None].expand(1, 3, -1, -1).contiguous()
 
 
 def relative(ours: Any, theirs: Any) -> float:
