@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .result import Result
 
 C = TypeVar("C", bound=Callable[..., Any])
+_memory = click.option(
+    "--memory", metavar="BYTES", help="what passes may take: 500MB, 2GiB …; by default half of what is free"
+)
 
 
 class _Errors(click.Group):
@@ -62,6 +65,7 @@ def model_options(command: C) -> C:
         click.option("--scores", "output", metavar="PATH",
                      help="which of several outputs is the scores: aux, [1], heads.age …"),
         click.option("--device", metavar="DEVICE", help="cpu, cuda or mps, for PyTorch"),
+        _memory,
         click.option("--trust", is_flag=True, help="open a file that holds code, and run that code"),
     )):  # fmt: skip
         command = option(command)
@@ -83,12 +87,13 @@ def main() -> None:
     "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes any free one"
 )
 @click.option("--no-open", is_flag=True, help="do not open a browser")
-def demo(port: int, no_open: bool) -> None:
+@_memory
+def demo(port: int, no_open: bool, memory: str | None) -> None:
     """The viewer on a real network (EfficientNet-Lite0, ImageNet) and real photographs, a cat first."""
     from .demo import demo_images, demo_model
     from .viewer import serve
 
-    serve(demo_model(), demo_images(), port=port, open_browser=not no_open)
+    serve(demo_model(memory), demo_images(), port=port, open_browser=not no_open)
 
 
 @main.command()

@@ -30,8 +30,8 @@ PREPROCESS = {
 ARCHITECTURE = "efficientnet_lite_pytorch:EfficientNet.from_name"
 
 
-def demo_model() -> Model:
-    """EfficientNet-Lite0 (Tan & Le, 2019; 4.7 million weights) as a cnnlens model."""
+def demo_model(memory: str | int | None = None) -> Model:
+    """EfficientNet-Lite0 (Tan & Le, 2019; 4.7 million weights) as a cnnlens model; `memory` as for load."""
     from .opening import load
 
     model = load(
@@ -40,6 +40,7 @@ def demo_model() -> Model:
         arch_args={"model_name": "efficientnet-lite0"},
         preprocess=PREPROCESS,
         labels="imagenet",
+        memory=memory,
     )
     model.name = "EfficientNet-Lite0"
     return model

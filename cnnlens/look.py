@@ -51,13 +51,18 @@ def look(
         raise Unmet(verdict.why_not)
     probe = _probe(model, image, chosen, target, progress)
     with model.lock:
+        batch = _batch(model, chosen, resolved)
         started = time.perf_counter()
         panels = _called(chosen, probe if probe is not None else model, resolved)
         seconds = time.perf_counter() - started
-        facts = _facts(model, chosen, resolved, probe) | {
-            "verdict": verdict.facts(),
-            "seconds": round(seconds, 4),
-        }
+        facts = (
+            _facts(model, chosen, resolved, probe)
+            | batch
+            | {
+                "verdict": verdict.facts(),
+                "seconds": round(seconds, 4),
+            }
+        )
     pixels = probe.pixels if probe is not None else None
     return Result(panels=panels, facts=facts, pixels=pixels)
 
@@ -165,6 +170,14 @@ def _called(chosen: AnyVisualiser, subject: Probe | Model, settings: Mapping[str
             f"visualiser {chosen.name!r} returned {type(answer).__name__}, not a panel or several"
         )
     return panels
+
+
+def _batch(model: Model, chosen: AnyVisualiser, settings: Mapping[str, Any]) -> dict[str, int]:
+    """Pictures per pass, of what takes many; Unmet before anything runs where memory holds not even one."""
+    cost = chosen.cost_of(model, settings)
+    if cost.forwards + cost.backwards <= 2:
+        return {}
+    return {"batch": model.batch_for(gradients=cost.backwards > 0)}
 
 
 def _facts(

@@ -8,17 +8,20 @@ facts it is constructed with. Everything else stands here once, for all framewor
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
 from .arrays import Array
+from .budget import Budget
 from .errors import BadInput, UnknownName, Unmet
 from .layer import Layer
+from .memory import free_memory, peak_of
 from .outputs import Output, is_output
 from .preprocess import InputSpec
 from .tape import CallInfo, Tape
@@ -39,6 +42,11 @@ class Trace:
     scores: Array
     activations: Mapping[str, Array]
     gradients: Mapping[str, Array]
+
+    def of_first(self, count: int) -> Trace:
+        """The same of the first pictures alone."""
+        cut = ({name: a[:count] for name, a in held.items()} for held in (self.activations, self.gradients))
+        return Trace(self.scores[:count], *cut)
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class Model(ABC):
     """
 
     abilities = ("activations", "gradients", "weights", "replace", "classes", "tape")
-    batch = 10  #: pictures per pass of batched work; more is slower on a CPU and costs memory
+    even_batches = False  #: whether a batch of another size costs more than its pictures: compiling, say
 
     def __init__(
         self,
@@ -83,6 +91,7 @@ class Model(ABC):
         self.activation = activation
         self.cannot: dict[str, str] = dict(cannot or {})
         self.facts: dict[str, Any] = dict(facts or {})
+        self._budget = Budget(self)
         self.lock = threading.RLock()  # hooks and taps are shared state: one thread at a time runs a model
 
     # -- what a backend writes ------------------------------------------------------------------
@@ -179,6 +188,18 @@ class Model(ABC):
         activations = {name: x if name == "input" else ran.activations[name] for name in watch}
         return Trace(ran.scores, activations, gradients)
 
+    def in_batches(
+        self, pictures: Iterable[Array], *, watch: Sequence[str] = (), target: Target | None = None
+    ) -> Iterator[Trace]:
+        """Traces of pictures (h, w, c), made as they are asked for, as many at once as memory allows."""
+        size, rest, filled = self.batch_for(gradients=target is not None), iter(pictures), False
+        while some := list(itertools.islice(rest, size)):
+            # a last batch that is filled up needs nothing compiled for its size
+            spare = size - len(some) if self.even_batches and filled else 0
+            ran = self.trace(np.stack(some + some[-1:] * spare), watch=watch, target=target)
+            yield ran.of_first(len(some)) if spare else ran
+            filled = True
+
     def _checked(
         self, x: Array, watch: Sequence[str], replace: Mapping[str, Array]
     ) -> tuple[Array, tuple[str, ...]]:
@@ -242,6 +263,35 @@ class Model(ABC):
             )
         return tuple(call.info for call in tape.calls)
 
+    @property
+    def memory(self) -> int:
+        """Bytes that passes may take; by default half of what was free when it was first asked."""
+        return self._budget.bytes
+
+    @memory.setter
+    def memory(self, asked: str | int) -> None:
+        self._budget.bytes = asked
+
+    @property
+    def batch(self) -> int:
+        """Pictures per forward pass of batched work, as `batch_for`."""
+        return self.batch_for()
+
+    def batch_for(self, *, gradients: bool = False) -> int:
+        """How many pictures at once, 1 to 10, stay within `memory`; Unmet where one does not.
+
+        Where shapes do not settle it, passes over grey pictures are run, once, to measure.
+        """
+        return self._budget.batch(gradients)
+
+    def free_memory(self) -> int:
+        """Bytes that are free where the model runs. A backend on a device of its own overrides this."""
+        return free_memory()
+
+    def peak_of(self, run: Callable[[], object]) -> int | None:
+        """Bytes that `run` takes at its height where the model runs; None where nobody tells."""
+        return peak_of(run) if self.device == "cpu" else None
+
     def hide(
         self, image: Array, boxes: Sequence[Box], fill: Fill, tick: Callable[[int], None] | None = None
     ) -> Array:
@@ -252,12 +302,11 @@ class Model(ABC):
         """
         if not boxes:
             raise BadInput("no box to hide")
-        done, scores = 0, []
-        for some in batches(boxes, self.batch):
-            scores.append(self.trace(hidden(image, some, fill)).scores)
-            done += len(some)
+        scores: list[Array] = []
+        for ran in self.in_batches(hidden(image, [box], fill)[0] for box in boxes):
+            scores.append(ran.scores)
             if tick:
-                tick(done)
+                tick(sum(map(len, scores)))
         return np.concatenate(scores)
 
     def probabilities(self, scores: Array) -> Array:

@@ -11,6 +11,7 @@ from .checkpoints import open_checkpoint
 from .checkpoints.inspecting import inspect as inspect
 from .checkpoints.inspection import Inspection as Inspection
 from .labels import check_count, imagenet, read_labels
+from .memory import read_memory
 from .model import Model
 
 
@@ -25,6 +26,7 @@ def load(
     trust: bool = False,
     custom: str | Path | Mapping[str, Any] | None = None,
     output: str | None = None,
+    memory: str | int | None = None,
 ) -> Model:
     """Open a checkpoint: PyTorch weights with their architecture, or a Keras model of any age.
 
@@ -33,8 +35,10 @@ def load(
     `arch_args` are handed to it. `preprocess` is a preset, a mapping or a file; `labels` names, a file or
     `imagenet`; `device` cpu, cuda or mps; `custom` a Python file, or names and classes, of a Keras
     file's own layers: that file is run. `output` says which of several outputs is the scores, by its path
-    (`aux`, `[1]`, `heads.age`). Raises CannotOpen, Mismatch, Refused, UsageError.
+    (`aux`, `[1]`, `heads.age`); `memory` what its passes may take ("500MB", "2GiB", bytes; by default half
+    of what is free). Raises CannotOpen, Mismatch, Refused, UsageError.
     """
+    budget = None if memory is None else read_memory(memory)  # what makes no sense is refused first
     opened = open_checkpoint(
         Path(path), arch=arch, arch_args=arch_args or {}, device=device, trust=trust, custom=custom
     )
@@ -46,6 +50,7 @@ def load(
         name=opened.name,
         output=output,
         facts={**opened.facts, **own},
+        memory=budget,
     )
 
 
@@ -57,16 +62,21 @@ def wrap(
     name: str | None = None,
     output: str | None = None,
     facts: Mapping[str, Any] | None = None,
+    memory: str | int | None = None,
 ) -> Model:
     """Adapt a model that is in memory: a `torch.nn.Module` or a `keras.Model`. It stays as it is.
 
     `output` says which of several outputs is the scores, by its path (`aux`, `[1]`, `heads.age`).
+    `memory` is what its passes may take, by default half of what is free.
 
     A model of exactly a thousand classes is given ImageNet's names unless `labels` says otherwise; the
     facts say which of the two it was.
     """
     names = read_labels(labels)
+    budget = None if memory is None else read_memory(memory)
     model = adapt(native, preprocess=preprocess, classes=names, name=name, output=output, facts=facts)
+    if budget is not None:
+        model.memory = budget
     count = model.outputs[-1]
     check_count(names, count, model.name)
     if len(model.outputs) > 1:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -18,7 +17,7 @@ from .arrays import Array, frozen
 from .errors import Unmet
 from .images import Image, Source, open_image
 from .layer import Layer
-from .model import Box, Fill, Model, batches, hidden
+from .model import Box, Fill, Model, hidden
 from .tape import Rule, Tape
 from .targets import Target, read_target
 
@@ -121,15 +120,21 @@ class Probe:
         """The layer's description."""
         return self.model.layer(name)
 
-    def score_of(self, pictures: Array) -> Array:
-        """The target's value for altered pictures (n, h, w, c) in [0, 1], run in batches."""
-        found, done = [], 0
-        for some in batches(range(len(pictures)), self.model.batch):
-            ran = self.model.trace(pictures[some[0] : some[-1] + 1], watch=self.target.layers)
-            found.append(self.target.value(ran.scores, ran.activations))
-            done += len(some)
-            self.tick(done, len(pictures))
-        return np.concatenate(found)
+    def score_of(
+        self, pictures: Array | Iterable[Array], count: int | None = None, *, probability: bool = False
+    ) -> Array:
+        """The target's value (n,) for altered pictures (n, h, w, c) in [0, 1], run in batches.
+
+        `pictures` may be made as they are asked for, one at a time; say then how many there are, in `count`.
+        With `probability` the value is in probabilities.
+        """
+        count = len(pictures) if isinstance(pictures, np.ndarray) else count
+        found: list[Array] = []
+        for ran in self.model.in_batches(pictures, watch=self.target.layers):
+            found.append(self._read(ran.scores, ran.activations, probability))
+            done = sum(map(len, found))
+            self.tick(done, count or done)
+        return np.concatenate(found) if found else np.zeros(0, np.float32)
 
     def gradients_of(
         self, pictures: Array | Iterable[Array], count: int | None = None, layer: str = "input"
@@ -140,13 +145,10 @@ class Probe:
         there are, in `count`. Nothing is kept: what is not asked for any more is let go of.
         """
         count = len(pictures) if isinstance(pictures, np.ndarray) else count
-        done, rest = 0, iter(pictures)
-        while len(some := list(itertools.islice(rest, self.model.batch))):
-            ran = self.model.trace(
-                np.stack(some), watch=tuple(dict.fromkeys((layer, *self.target.layers))), target=self.target
-            )
+        watch, done = tuple(dict.fromkeys((layer, *self.target.layers))), 0
+        for ran in self.model.in_batches(pictures, watch=watch, target=self.target):
             yield self.target.value(ran.scores, ran.activations), ran.gradients[layer]
-            done += len(some)
+            done += len(ran.scores)
             self.tick(done, count or done)
 
     @functools.cached_property
@@ -184,12 +186,8 @@ class Probe:
         if not self.target.layers and self.scores.ndim == 1:
             scores = self.model.hide(self.pixels, boxes, fill, lambda done: self.tick(done, len(boxes)))
             return self._read(scores, {}, probability)
-        found: list[Array] = []  # what a box leaves is read at once: scores at places are many
-        for some in batches(boxes, self.model.batch):
-            ran = self.model.trace(hidden(self.pixels, some, fill), watch=self.target.layers)
-            found.append(self._read(ran.scores, ran.activations, probability))
-            self.tick(sum(map(len, found)), len(boxes))
-        return np.concatenate(found)
+        pictures = (hidden(self.pixels, [box], fill)[0] for box in boxes)
+        return self.score_of(pictures, len(boxes), probability=probability)
 
     def _read(self, scores: Array, activations: Mapping[str, Array], probability: bool) -> Array:
         target = self.target.in_probabilities(self.model.activation) if probability else self.target

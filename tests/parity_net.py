@@ -17,6 +17,13 @@ from cnnlens.targets import read_target
 
 SIDE, CLASSES = 16, 5
 SPEC = {"size": SIDE, "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3), "order": "BGR"}
+#: Fewer samples than users get, where the default takes long.
+SMALL: dict[str, dict[str, Any]] = {
+    "rise": {"masks": 20, "cells": 3},
+    "lime": {"samples": 30, "regions": 9},
+    "kernel-shap": {"samples": 30, "regions": 9},
+    "extremal": {"steps": 10, "cells": 8},
+}
 LAYERS = ("padding", "conv", "norm", "relu", "depthwise", "project", "add", "pool", "average", "dense")
 
 
@@ -112,7 +119,9 @@ def seen(model: cnnlens.Model) -> dict[str, Any]:
     for visualiser in cnnlens.visualisers():
         if visualiser.why_not(model) is not None:
             continue
-        for place, panel in enumerate(cnnlens.look(model, x[0], visualiser, target=3).panels):
+        for place, panel in enumerate(
+            cnnlens.look(model, x[0], visualiser, target=3, **SMALL.get(visualiser.name, {})).panels
+        ):
             values = panel_array(panel)
             if values is not None:
                 found[f"look/{visualiser.name}/{place}"] = values

@@ -39,10 +39,13 @@ ARROWS: dict[str, set[str]] = {
     "labels": {"errors"},
     "targets": {"arrays", "errors"},
     # a file becomes a native model, a native model a Model
-    "model": {"arrays", "errors", "layer", "outputs", "preprocess", "tape", "targets"},
+    "memory": {"errors", "layer"},
+    "budget": {"errors", "memory"},
+    "model": {"arrays", "budget", "errors", "layer", "memory", "outputs",
+              "preprocess", "tape", "targets"},
     "checkpoints": {"errors", "labels", "preprocess"},
     "backends": {"arrays", "errors", "layer", "model", "outputs", "preprocess", "tape", "targets"},
-    "opening": {"backends", "checkpoints", "errors", "labels", "model"},
+    "opening": {"backends", "checkpoints", "errors", "labels", "memory", "model"},
     "demo": {"errors", "opening"},
     # which layers have places of the picture, and which of them to take
     "tokens": {"arrays", "errors", "layer", "model"},
@@ -88,6 +91,7 @@ ARROWS: dict[str, set[str]] = {
 
 #: Arrows back, for types alone: `render` names the Result whose panels it is handed, and so on.
 SEEN_BY_TYPES: dict[str, set[str]] = {
+    "budget": {"model"},
     "cli": {"model", "result"},
     "demo": {"model"},
     "hookspecs": {"visualiser"},
@@ -133,7 +137,7 @@ ON_CALL: dict[str, set[str]] = {
     "cnnlens/tiny.py": {"torch", "keras"},
 }
 #: What a shipped visualiser may use.
-FOR_PLUGINS = {"numpy", "PIL", "scipy"}
+FOR_PLUGINS = {"numpy", "PIL", "scipy", "skimage", "sklearn"}
 
 
 class Import(NamedTuple):

@@ -53,6 +53,7 @@ class KerasModel(Model):
         if engine not in NAMES:
             raise Unmet(f"Keras runs on {engine}; cnnlens knows it on {', '.join(NAMES)}: set KERAS_BACKEND")
         self.native, graph = native, graph_of(native)
+        self.even_batches = engine == "jax"  # it compiles each operation anew for each shape
         shape = input_shape(native, graph)
         self._body: Graph | Opaque = Opaque(native, output) if graph is None else Graph(graph, output)
         axis = channel_axis(shape, self._body.operations)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -23,6 +23,7 @@ from ..tape import Tape
 from ._torch_calls import Call, Follower
 from ._torch_detections import DETECTED, is_detections, prepares_itself, reached
 from ._torch_layers import Survey, survey
+from ._torch_memory import free_on, peak_on
 from ._torch_outputs import Outputs
 from ._torch_recorder import recording
 from ._torch_state import frozen_in_eval
@@ -166,6 +167,16 @@ class TorchModel(Model):
             end = self._outputs.scores(self.module(recorder.fed))
             end = self._outputs.rows(visited[self._head].inputs[0]) if self._head else end
         return tape_of(recorder, end, {layer.name for layer in self.layers})
+
+    def free_memory(self) -> int:
+        """Bytes that are free on the module's device."""
+        free = free_on(self._device)
+        return super().free_memory() if free is None else free
+
+    def peak_of(self, run: Callable[[], object]) -> int | None:
+        """Bytes that `run` takes on the module's device at its height."""
+        peak = peak_on(self._device, run)
+        return super().peak_of(run) if peak is None else peak
 
     def _find_input(self, preprocess: object) -> tuple[InputSpec, Survey]:
         """The preprocessing that was asked for, with a size that the module accepts; and its layers."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
-from PIL import Image, ImageFilter
 
-from cnnlens import Array, Cost, Field, Heatmap, Model, Picture, Probe, errors, hookimpl, visualiser
+from cnnlens import Cost, Field, Heatmap, Model, Picture, Probe, errors, hookimpl, visualiser
+
+from .covers import Fill, Of, cover_of, shown
 
 Box = tuple[int, int, int, int]
-Fill = Literal["mean", "black", "grey", "white", "blur"]
 
 
 def cost(model: Model, settings: Mapping[str, Any]) -> Cost:
@@ -42,7 +42,7 @@ def occlusion(
     fill: Annotated[
         Fill, Field(description="what hides: a colour, the picture's mean, or the picture blurred")
     ] = "mean",
-    of: Annotated[Literal["score", "probability"], Field(description="whose fall is measured")] = "score",
+    of: Annotated[Of, Field(description="whose fall is measured")] = "score",
 ) -> tuple[Heatmap, Picture]:
     """Hide each square in turn; where the score falls furthest, the network looked.
 
@@ -69,10 +69,9 @@ def occlusion(
     y0, x0, y1, x1 = boxes[int(falls.argmax())]
     example = np.array(probe.pixels)
     example[y0:y1, x0:x1] = cover[y0:y1, x0:x1]
-    shown = example if example.shape[-1] in (1, 3) else example[..., :1]
     side, step = pixels_of(window, min(height, width)), pixels_of(stride, min(height, width))
     title = f"{len(boxes)} squares of {side} pixels, {step} apart; this one costs most: {falls.max():+.3g}"
-    return heatmap, Picture(np.clip(shown, 0, 1), title=title)
+    return heatmap, Picture(shown(example), title=title)
 
 
 def pixels_of(size: float, side: int) -> int:
@@ -90,20 +89,6 @@ def squares(height: int, width: int, window: float, stride: float) -> list[Box]:
         )
     rows, columns = (range(0, max(1, length - side + step), step) for length in (height, width))
     return [(y, x, min(y + side, height), min(x + side, width)) for y in rows for x in columns]
-
-
-def cover_of(pixels: Array, fill: Fill) -> Array:
-    """The picture that hides: the same size as the picture."""
-    if fill == "blur":
-        radius = min(pixels.shape[:2]) / 12
-        planes = [
-            Image.fromarray((plane * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(radius))
-            for plane in np.moveaxis(pixels, -1, 0)
-        ]
-        return np.stack([np.asarray(plane, np.float32) / 255 for plane in planes], -1)
-    plain = {"black": 0.0, "grey": 0.5, "white": 1.0}
-    value = pixels.mean((0, 1)) if fill == "mean" else plain[fill]
-    return np.broadcast_to(np.asarray(value, np.float32), pixels.shape)
 
 
 @hookimpl

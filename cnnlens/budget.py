@@ -1,0 +1,72 @@
+"""How many pictures a model is shown at once, so that its passes stay within the bytes it may take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .errors import Unmet
+from .memory import MOST, Appetite, from_shapes, in_words, is_ample, measured, read_memory
+
+if TYPE_CHECKING:
+    from .model import Model
+
+
+class Budget:
+    """The bytes a model's passes may take; by default half of what was free when it was first asked."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._asked: int | None = None
+        self._appetites: dict[bool, Appetite] = {}
+
+    @property
+    def bytes(self) -> int:
+        """The bytes; they stay what they were when first asked for, so that batches do too."""
+        if self._asked is None:
+            self._asked = self._model.free_memory() // 2
+        return self._asked
+
+    @bytes.setter
+    def bytes(self, asked: str | int) -> None:
+        self._asked = read_memory(asked)
+        self._appetites.clear()  # a larger one is measured by more pictures
+
+    def batch(self, gradients: bool) -> int:
+        """Pictures per pass, 1 to `MOST`; Unmet where one takes more than there is."""
+        takes = self._appetites.get(gradients)
+        if takes is None:
+            if is_ample(self._model.layers, self._picture, self.bytes):
+                return MOST
+            takes = self.appetite(gradients)
+        count = takes.batch(self.bytes)
+        if not count:
+            name, enough = self._model.name, in_words(takes.first * 11 // 10)
+            raise Unmet(
+                f"{name} takes {in_words(takes.first)} for one picture{' with gradients' if gradients else ''} "
+                f"and may take {in_words(self.bytes)}: give it --memory {enough} or more, "
+                "or a smaller picture by --preprocess"
+            )
+        return count
+
+    def appetite(self, gradients: bool) -> Appetite:
+        """What passes take, found once: measured where the device tells, else estimated from shapes."""
+        if gradients not in self._appetites:
+            with self._model.lock:
+                found = measured(lambda count: self._run(count, gradients), self._model.peak_of, self.bytes)
+            self._appetites[gradients] = found or from_shapes(self._model.layers, self._picture, gradients)
+        return self._appetites[gradients]
+
+    @property
+    def _picture(self) -> int:
+        spec = self._model.input
+        return 4 * spec.height * spec.width * spec.channels
+
+    def _run(self, count: int, gradients: bool) -> None:
+        """A pass over grey pictures, back to the input if `gradients`."""
+        spec = self._model.input
+        fed = spec.encode(np.full((count, spec.height, spec.width, spec.channels), 0.5, np.float32))
+        ran = self._model.forward(fed, ("input",) if gradients else (), {}, gradients)
+        if gradients:
+            ran.pull({"scores": np.ones_like(ran.scores)}, ("input",))

@@ -1,0 +1,1 @@
+"""Visualisers that hide parts of the picture and watch the score: squares, random masks, superpixels, smooth masks."""
