@@ -14,6 +14,7 @@ from .baselines import Plain, baseline_of, drawer
 from .joining import join_channels
 from .paths import completeness
 from .samples import Samples, Values, run_to_run
+from .scale import attributed
 
 From = Literal["mixed", "black", "white", "mean", "blur", "noise"]
 MIXED: tuple[Plain, ...] = ("black", "white", "blur", "noise")
@@ -75,9 +76,8 @@ def gradient_shap(
             start, end, _ = way(seen.count)  # drawn again rather than kept
             seen.add(np.subtract(end, start, dtype=np.float64) * gradient)
         probe.tick(seen.count, total)
-    heatmap = Heatmap(
+    heatmap = attributed(
         join_channels(seen.mean, "sum"),
-        signed=True,
         title=f"GradientSHAP from {baseline} baselines, {samples} samples",
         unit="score",
         means="speaks for the class",

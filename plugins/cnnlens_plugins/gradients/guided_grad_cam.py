@@ -24,6 +24,7 @@ from cnnlens import (
 )  # fmt: skip  # isort: skip
 
 from .joining import Join, join_channels
+from .scale import attributed
 
 Enlarge = Literal["bilinear", "nearest"]
 #: Zero below zero, the value itself above, up to a ceiling that some have; torch calls ReLU6 "hardtanh".
@@ -72,9 +73,8 @@ def guided_grad_cam(
     cam = np.maximum((probe.activations(layer) * weights).sum(-1), 0)
     guided = probe.model.input.per_pixel(probe.walk(guided_rule))
     values = guided * enlarged(cam, probe.pixels.shape[:2], enlarge)[..., None]
-    heatmap = Heatmap(
+    heatmap = attributed(
         join_channels(values, join),
-        signed=True,
         title=f"guided Grad-CAM at {layer}",
         unit="score² per intensity",
         means="brighter here speaks for the class, where Grad-CAM is above zero",

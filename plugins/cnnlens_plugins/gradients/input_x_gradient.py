@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from cnnlens import Array, Cost, Field, Heatmap, InputSpec, Probe, visualiser
 
 from .joining import join_channels
+from .scale import attributed
 
 Zero = Literal["fed", "black"]
 
@@ -35,9 +36,8 @@ def input_x_gradient(
     less that of a picture all at zero only where the network is linear.
     """
     away = probe.pixels if zero == "black" else from_zero(probe.fed, probe.model.input)
-    return Heatmap(
+    return attributed(
         join_channels(away * probe.gradients("input"), "sum"),
-        signed=True,
         title=f"input × gradient, counted from {'black' if zero == 'black' else 'what is fed as 0'}",
         unit="score",
         means="speaks for the class",

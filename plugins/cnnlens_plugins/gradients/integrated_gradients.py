@@ -13,6 +13,7 @@ from .baselines import Plain, baseline_of, drawer
 from .joining import join_channels
 from .paths import Rule, completeness, quadrature
 from .samples import Samples, Values, run_to_run
+from .scale import attributed
 
 
 def count_of(baseline: str, repeats: int) -> int:
@@ -64,9 +65,8 @@ def integrated_gradients(
     for path, values in _paths(probe, starts, count, at, weights):
         shares.add(path)
         scores.add(values)
-    heatmap = Heatmap(
+    heatmap = attributed(
         join_channels(shares.mean, "sum"),
-        signed=True,
         title=f"integrated gradients from {baseline}, {steps} steps",
         unit="score",
         means="speaks for the class",
@@ -74,7 +74,11 @@ def integrated_gradients(
     line = np.append(scores.mean, probe.score)
     told = completeness(float(shares.mean.sum()), float(line[-1] - line[0]), "more steps narrow it")
     curve = Curve(
-        np.float32([0, *at, 1]), line, title="score on the way", x_unit="share of the way", unit="score"
+        np.asarray([0, *at, 1], np.float32),
+        line,
+        title="score on the way",
+        x_unit="share of the way",
+        unit="score",
     )
     spread = (run_to_run(shares, _joined, "baselines"),) if baseline == "noise" else ()
     return heatmap, told, *spread, curve

@@ -33,7 +33,7 @@ def quadrature(rule: Rule, steps: int) -> tuple[Values, Values]:
 def completeness(total: float, fall: float, remedy: str) -> Note:
     """How far what the map adds up to is from what it should, in words."""
     gap = abs(total - fall)
-    share = f", {gap / abs(fall):.2%} of it" if fall else ""
+    share = f", {100 * gap / abs(fall):.2g} % of it" if fall else ""
     return Note(
         f"the map adds up to {total:.4g}; from baseline to picture the score changes by {fall:.4g}: "
         f"a gap of {gap:.2g}{share}; {remedy}"

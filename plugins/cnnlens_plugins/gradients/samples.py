@@ -62,5 +62,5 @@ def run_to_run(samples: Samples, made: Callable[[Values], Values], what: str = "
     share = float(np.sqrt(np.square(error).mean())) / largest
     return Note(
         f"{samples.count} {what}: with another seed the map would differ, on the average over its places, by "
-        f"{share:.2%} of its largest value (standard error); four times as many halve that"
+        f"{100 * share:.2g} % of its largest value (standard error); four times as many halve that"
     )
