@@ -53,7 +53,7 @@ def look(
     with model.lock:
         started = time.perf_counter()
         panels = _called(chosen, probe if probe is not None else model, resolved)
-        panels += diagnose(model, probe, panels, chosen.needs, resolved)
+        panels += diagnose(model, probe, panels, chosen.needs, resolved, chosen.by_target)
         seconds = time.perf_counter() - started
         facts = _facts(model, chosen, resolved, probe) | {
             "verdict": verdict.facts(),

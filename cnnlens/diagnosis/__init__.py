@@ -28,10 +28,12 @@ def diagnose(
     panels: Sequence[Panel],
     needs: Collection[str],
     settings: Mapping[str, Any],
+    by_target: bool = True,
 ) -> tuple[Note, ...]:
     """Notes on what is wrong with panels, for the person looking; none where nothing is.
 
-    `needs` is what the visualiser that made them asked of the model, `settings` what it was given.
+    `needs` is what the visualiser that made them asked of the model, `settings` what it was given, `by_target`
+    whether it explains a target: then the scores are looked at too.
     """
     numbers = [values for panel in panels if (values := panel_array(panel)) is not None]
     broken = sum(int((~np.isfinite(values)).sum()) for values in numbers)
@@ -41,6 +43,8 @@ def diagnose(
     try:
         if broken:
             return (Note(_counted(broken, numbers) + why_not_finite(evidence)),)
+        if by_target and not np.isfinite(probe.scores).all():
+            return (Note("these numbers are finite, the scores are not: " + why_not_finite(evidence)),)
         return tuple(Note(text) for text in _causes(evidence, panels))
     except CnnlensError as error:
         return (Note(f"something is wrong with these numbers, and the search for the cause ended: {error}"),)
@@ -49,6 +53,7 @@ def diagnose(
 def _causes(evidence: Evidence, panels: Sequence[Panel]) -> Iterator[str]:
     if evidence.by_gradients and (told := saturated(evidence) or underflow(evidence)):
         yield told
+        return
     maps = [panel for panel in panels if isinstance(panel, Heatmap)]
     spoken = any(isinstance(panel, Note) for panel in panels)
     for panel in maps:

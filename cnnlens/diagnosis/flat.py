@@ -44,10 +44,14 @@ def _same_everywhere(evidence: Evidence) -> str | None:
         return None
     values = evidence.probe.activations(evidence.layer)
     places = tuple(range(values.ndim - 1))
-    if np.ptp(values, axis=places).any():
-        return None
-    same = "zero" if not values.any() else "the same"
-    return f"{evidence.layer} hands on {same} at every place"
+    if not np.ptp(values, axis=places).any():
+        return f"{evidence.layer} hands on {'the same' if values.any() else 'zero'} at every place"
+    if evidence.by_gradients and not np.ptp(evidence.probe.gradients(evidence.layer), axis=places).any():
+        return (
+            f"the gradient at {evidence.layer} is the same at every place, as before a mean over all of them; "
+            "choose an earlier layer"
+        )
+    return None
 
 
 def _no_gradient(evidence: Evidence) -> str | None:
@@ -58,35 +62,43 @@ def _no_gradient(evidence: Evidence) -> str | None:
     if found.any():
         return None
     return f"the target's gradient at {_named(evidence.layer)} is exactly zero, because " + (
-        _behind(evidence) or _closed(evidence) or _lost(evidence)
+        (_untouched(evidence) if _is_behind(evidence) else None)
+        or _closed(evidence)
+        or _untouched(evidence)
+        or _lost(evidence)
     )
 
 
-def _behind(evidence: Evidence) -> str | None:
-    """That the target does not read the layer at all: it stays when the layer is changed."""
-    layer, probe, rng = evidence.layer, evidence.probe, np.random.default_rng(0)
-    if layer == "input":
-        changed, replace = rng.random((4, *probe.pixels.shape), np.float32), {}
-    else:
-        if evidence.model.why_no("replace"):
-            return None
-        own = probe.activations(layer)
-        scale = np.asarray([[1], [10], [100], [1000]], np.float32) * max(float(np.abs(own).max()), 1.0)
-        drawn = rng.standard_normal((4, own.size), np.float32) * scale
-        replace, changed = {layer: drawn.reshape(4, *own.shape)}, probe.pixels[None].repeat(4, 0)
-    target = probe.target
-    ran = evidence.model.trace(changed, watch=target.layers, replace=replace)
-    values = target.value(ran.scores, ran.activations)
-    if np.abs(values - probe.score).max() > 1e-5 * max(1.0, abs(probe.score)):
-        return None
+def _is_behind(evidence: Evidence) -> bool:
+    """Whether the layer is called after all that the target reads."""
     order = [known.name for known in evidence.model.layers]
-    lower = [name for name in target.layers if name in order and layer in order]
-    where = "beside the way to it"
-    if lower and max(order.index(name) for name in lower) < order.index(layer):
-        where = f"behind {lower[0]}"
+    read = [order.index(name) for name in evidence.probe.target.layers if name in order]
+    return bool(read) and evidence.layer in order and max(read) < order.index(evidence.layer)
+
+
+def _untouched(evidence: Evidence) -> str | None:
+    """That the target does not read the layer at all: it stays as it is when the layer is changed."""
+    layer, probe, rng = evidence.layer, evidence.probe, np.random.default_rng(0)
+    pictures, replace = probe.pixels[None].repeat(5, 0), {}
+    if layer == "input":
+        pictures[1:] = rng.random((4, *probe.pixels.shape), np.float32)
+    elif evidence.model.why_no("replace"):
+        return None
+    else:
+        own = probe.activations(layer)
+        sizes = np.asarray([0, 1, 10, 100, 1000], np.float32) * max(float(np.abs(own).max()), 1.0)
+        drawn = rng.standard_normal((5, own.size), np.float32) * sizes[:, None]
+        replace = {layer: own + drawn.reshape(5, *own.shape)}
+    ran = evidence.model.trace(pictures, watch=probe.target.layers, replace=replace)
+    values = probe.target.value(ran.scores, ran.activations)
+    if np.abs(values - values[0]).max() > 1e-6 * abs(values[0]):
+        return None
+    if layer == "input":
+        return "the target does not hang on the picture: four random ones leave it as it is"
+    where = "behind what it reads" if _is_behind(evidence) else "beside the way to it"
     return (
-        f"the target does not hang on it ({_named(layer)} lies {where}): changed at random, up to a thousand "
-        "times its size, it leaves the target as it is"
+        f"the target does not hang on that layer, which lies {where}: changed at random, up to a thousand times "
+        "its size, it leaves the target as it is"
     )
 
 

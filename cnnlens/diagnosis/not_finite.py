@@ -70,7 +70,7 @@ def _made_by(layer: Layer, values: Array, evidence: Evidence) -> str:
     own = {} if evidence.model.why_no("weights") else evidence.model.weights(layer.name)
     if "variance" in own and (own["variance"] < 0).any():
         count = int((own["variance"] < 0).sum())
-        return told + f"{count} of its variances are below zero and have no root: the checkpoint is damaged"
+        return told + f"{count} of its variances lie below zero and have no root: the checkpoint is damaged"
     finite = np.concatenate([values[np.isfinite(values)], *(b.ravel() for b in before)])
     if half_precision(finite) == "float16":
         return told + "the model computes in float16, which ends at 65504: open it in float32"
@@ -85,10 +85,14 @@ def _on_the_way_down(evidence: Evidence) -> str | None:
         if np.isfinite(found[name]).all():
             continue
         by = [reader for reader in evidence.readers(name) if np.isfinite(found[reader]).all()]
-        said = f"{', '.join(by)} gets finite ones and hands them back so" if by else "the target itself does"
+        said = "the target's own derivative is so"
+        if by:
+            said = (
+                f"{', '.join(by)} gets finite ones and hands these back: it has no derivative at what it read"
+            )
         return (
             f"all activations are finite, the gradients are not: going down from the target they begin at {name} "
-            f"({_odd(found[name])}); {said}, for its derivative has no value at what it read; choose a layer above "
+            f"({_odd(found[name])}); {said}; choose a layer above "
             "it, or a visualiser that reads no gradients, like occlusion"
         )
     return None
