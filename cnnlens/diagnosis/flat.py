@@ -18,7 +18,7 @@ def why_flat(panel: Heatmap, evidence: Evidence, spoken: bool) -> str | None:
     cause = (
         (_no_gradient(evidence) if evidence.by_gradients else None)
         or _one_colour(evidence)
-        or _same_everywhere(evidence)
+        or _same_everywhere(evidence, value)
     )
     if cause:
         return told + cause
@@ -39,14 +39,19 @@ def _one_colour(evidence: Evidence) -> str | None:
     return "so is the picture, which is of one colour: no place differs from another"
 
 
-def _same_everywhere(evidence: Evidence) -> str | None:
+def _same_everywhere(evidence: Evidence, value: float) -> str | None:
+    """That the layer is flat itself. What is flat and not zero explains no map that is zero: it was cut off."""
     if evidence.layer == "input" or evidence.model.why_no("activations"):
         return None
     values = evidence.probe.activations(evidence.layer)
     places = tuple(range(values.ndim - 1))
-    if not np.ptp(values, axis=places).any():
+    if not values.any() or (value and not np.ptp(values, axis=places).any()):
         return f"{evidence.layer} hands on {'the same' if values.any() else 'zero'} at every place"
-    if evidence.by_gradients and not np.ptp(evidence.probe.gradients(evidence.layer), axis=places).any():
+    if (
+        value
+        and evidence.by_gradients
+        and not np.ptp(evidence.probe.gradients(evidence.layer), axis=places).any()
+    ):
         return (
             f"the gradient at {evidence.layer} is the same at every place, as before a mean over all of them; "
             "choose an earlier layer"
