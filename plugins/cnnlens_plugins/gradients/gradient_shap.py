@@ -67,7 +67,7 @@ def gradient_shap(
 
     def between(number: int) -> Array:
         start, end, share = way(number)
-        return start + share * (end - start)
+        return share * end + (1 - share) * start
 
     tops, bottoms = ends_of(samples, baseline, noise)
     total, seen = samples + tops + bottoms, Samples(samples)

@@ -94,8 +94,8 @@ def _paths(
     def pictures() -> Iterator[Array]:
         for start in starts:
             begun.append(start)
-            for share in places:
-                yield np.asarray(start + share * (probe.pixels - start), np.float32)
+            for share in places.astype(np.float32):
+                yield start + share * (probe.pixels - start)
 
     total, values = np.zeros(probe.pixels.shape), list[float]()
     for scores, gradients in probe.gradients_of(pictures(), count * len(places)):
