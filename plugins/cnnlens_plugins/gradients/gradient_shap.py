@@ -41,7 +41,7 @@ def cost(model: Model, settings: Mapping[str, Any]) -> Cost:
 def gradient_shap(
     probe: Probe,
     *,
-    samples: Annotated[int, Field(ge=1, le=10_000, description="how many places are drawn")] = 50,
+    samples: Annotated[int, Field(ge=1, le=1000, description="how many places are drawn")] = 50,
     baseline: Annotated[
         From, Field(description="where the ways begin; mixed: black, white, blur and noise in turn")
     ] = "mixed",

@@ -42,7 +42,7 @@ def integrated_gradients(
     rule: Annotated[
         Rule, Field(description="how the places are chosen and weighed; right is the paper's")
     ] = "gauss-legendre",
-    repeats: Annotated[int, Field(ge=1, le=1000, description="how many baselines of noise are averaged")] = 5,
+    repeats: Annotated[int, Field(ge=1, le=100, description="how many baselines of noise are averaged")] = 5,
     seed: Annotated[int, Field(ge=0, le=2**32 - 1, description="of the noise")] = 0,
 ) -> tuple[Panel, ...]:
     """Gradients on the straight way from a baseline to the picture, times the way, summed over the channels.

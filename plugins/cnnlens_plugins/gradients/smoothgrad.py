@@ -33,7 +33,7 @@ def cost(model: Model, settings: Mapping[str, Any]) -> Cost:
 def smoothgrad(
     probe: Probe,
     *,
-    samples: Annotated[int, Field(ge=1, le=10_000, description="how many noisy pictures")] = 25,
+    samples: Annotated[int, Field(ge=1, le=1000, description="how many noisy pictures")] = 25,
     noise: Annotated[
         float,
         Field(ge=0, le=1, description="spread of the noise, as a share of the picture's own range"),
