@@ -45,5 +45,8 @@ def _gaussian(side: int, sigma: float) -> np.ndarray[tuple[int, int], np.dtype[n
 
 
 def drawer(seed: int, number: int) -> Generator:
-    """The random numbers of one sample: the same whatever was drawn before it, and in whatever batch."""
-    return np.random.default_rng([seed, number])
+    """The random numbers of one sample: the same whatever was drawn before it, and in whatever batch.
+
+    The last number keeps them apart from `default_rng(seed)`, with which a picture may have been drawn.
+    """
+    return np.random.default_rng([seed, number, 1])

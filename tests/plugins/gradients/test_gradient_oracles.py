@@ -110,7 +110,7 @@ def test_input_x_gradient_of_a_network_that_reads_bgr() -> None:
 def noises(probe: Probe, samples: int, spread: float) -> Any:
     """The noise on the samples in pixels, (n, h, w, c), as the seed gives it."""
     shape = probe.pixels.shape
-    drawn = [np.random.default_rng([SEED, i]).standard_normal(shape, np.float32) for i in range(samples)]
+    drawn = [np.random.default_rng([SEED, i, 1]).standard_normal(shape, np.float32) for i in range(samples)]
     return np.stack(drawn) * np.float32(spread)
 
 
@@ -168,7 +168,7 @@ def test_gradient_shap(
     samples, shape = (4 if name == "lite0" else 12), probe.pixels.shape
     shares, starts, shaken = [], [], []
     for i in range(samples):
-        rng = np.random.default_rng([SEED, i])
+        rng = np.random.default_rng([SEED, i, 1])
         shares.append(np.float32(rng.random()))
         starts.append(rng.random(shape, np.float32))
         shaken.append(noise * rng.standard_normal(shape, np.float32) * probe.model.input.scale)
@@ -205,7 +205,7 @@ def test_the_trained_network_as_it_is_fed(probes: dict[str, Probe]) -> None:
     wanted = (x * np.tensordot(weights / 2, captums(probe, way), 1)).sum(-1)
     assert relative(look(model, probe, "integrated-gradients", steps=4).array, wanted) <= TOLERANCE
 
-    draws = [np.random.default_rng([SEED, i]) for i in range(3)]
+    draws = [np.random.default_rng([SEED, i, 1]) for i in range(3)]
     shares = np.asarray([rng.random() for rng in draws], np.float32)[:, None, None, None]
     starts = np.stack([rng.random(x.shape, np.float32) for rng in draws])
     wanted = ((x - starts) * captums(probe, shares * x + (1 - shares) * starts)).mean(0).sum(-1)
