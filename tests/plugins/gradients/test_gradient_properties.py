@@ -76,7 +76,7 @@ def test_integrated_gradients_of_relu_networks_nearly_add_up(seed: int) -> None:
     """The gradient jumps at kinks; with many steps hardly any part of the way lies between two readings."""
     image = np.random.default_rng(seed).random((8, 8, 3), np.float32)
     model = model_of(net_of(seed, "relu"))
-    assert gap(model, image, steps=100) < 5e-3
+    assert gap(model, image, steps=300) < 1e-2
 
 
 def test_the_gap_narrows_with_steps_and_by_the_rule() -> None:
@@ -275,7 +275,7 @@ def test_baselines() -> None:
     spot[20, 20] = 1
     seen = blurred(spot, 3.0)[..., 0].astype(np.float64)
     spread = (seen.sum(1) * (np.arange(41) - 20) ** 2).sum()
-    assert spread == pytest.approx(9, rel=1e-3) and seen.sum() == pytest.approx(1, rel=1e-6)
+    assert spread == pytest.approx(9, rel=1e-3) and seen.sum() == pytest.approx(1, rel=1e-5)
 
 
 def test_joining_keeps_the_sign_of_the_largest() -> None:
@@ -309,12 +309,11 @@ def test_colours_end_where_the_title_says_and_the_values_do_not() -> None:
 
     values = np.random.default_rng(0).standard_normal((50, 50))
     assert attributed(values, "t", "score", "").limits is None
-    values[3, 4] = 100
+    values[3, 4] = -100
     shown = attributed(values, "t", "score", "")
-    assert shown.limits is None  # one place alone is for the diagnosis to name
-    values[:2, :20] = 100
-    shown = attributed(values, "t", "score", "")
-    assert shown.values.max() == 100
+    usual = float(np.percentile(np.abs(values), 99.5))
+    assert shown.limits == (-usual, usual) and usual < 4
+    assert shown.title == "t (1 place in 200 is beyond the colours, up to 100)" and shown.values.min() == -100
 
 
 def test_differences_of_classes_are_explained_too() -> None:
