@@ -51,9 +51,9 @@ ALL = pytest.mark.parametrize("name", ["lite0", *SMALL])
 
 
 def fed(probe: Probe, pixels: Any = None) -> Any:
-    """Pictures (n, h, w, c) as the network is fed them, as torch has them; by default the probe's own."""
+    """Pictures (n, h, w, c) as the network is fed them, laid out as torch has them; by default the probe's own."""
     pixels = probe.pixels[None] if pixels is None else pixels
-    return need("torch").from_numpy(probe.model.input.encode(pixels)).permute(0, 3, 1, 2)
+    return need("torch").from_numpy(probe.model.input.encode(pixels)).permute(0, 3, 1, 2).contiguous()
 
 
 def there(found: Any) -> Any:
