@@ -197,6 +197,10 @@ def test_a_target_that_does_not_hang_on_the_picture() -> None:
     net.dense.weight.data[:] = 0
     said = told(net, target="square")
     assert "exactly zero, because" in said and "four random ones leave it as it is" in said
+    said = told(net, "occlusion", target="square")  # reads no gradients
+    assert said.startswith("the map is zero everywhere: the target does not hang on the picture")
+    flat = look(wrapped(small()), PICTURE, "occlusion", window=16, stride=16)
+    assert np.ptp(flat.array) == 0 and flat.notes == ()  # one square hides it all: flat, and true
 
 
 def test_a_layer_of_one_place_and_one_that_is_the_same_everywhere() -> None:
