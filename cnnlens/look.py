@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .diagnosis import diagnose
 from .errors import CnnlensError, PluginFailed, UnknownName, Unmet, UsageError
 from .images import Image, Source, open_image
 from .model import Model
@@ -54,6 +55,7 @@ def look(
         batch = _batch(model, chosen, resolved)
         started = time.perf_counter()
         panels = _called(chosen, probe if probe is not None else model, resolved)
+        panels += diagnose(model, probe, panels, chosen.needs, resolved, chosen.by_target)
         seconds = time.perf_counter() - started
         facts = (
             _facts(model, chosen, resolved, probe)

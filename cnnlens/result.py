@@ -18,7 +18,7 @@ import numpy as np
 
 from .arrays import Array
 from .errors import UsageError
-from .panels import Panel, Table, panel_array
+from .panels import Note, Panel, Table, panel_array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,6 +48,11 @@ class Result:
             if values is not None:
                 return values
         raise UsageError("this result holds only text: see .panels")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is said in words: by the visualiser, and of what is wrong with its numbers."""
+        return tuple(panel.text for panel in self.panels if isinstance(panel, Note))
 
     @property
     def caption(self) -> str:

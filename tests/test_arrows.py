@@ -59,10 +59,11 @@ ARROWS: dict[str, set[str]] = {
     "registry": {"errors", "hookspecs", "visualiser"},
     "describe": {"layer", "model", "outputs", "registry", "visualiser"},
     # panels become pixels; a Result holds both ends
+    "diagnosis": {"arrays", "errors", "layer", "model", "panels", "probe"},
     "render": {"arrays", "errors", "panels"},
     "result": {"arrays", "errors", "panels", "render"},
     "look": {
-        "arrays", "errors", "images", "model", "panels", "probe", "registry", "result", "targets",
+        "arrays", "diagnosis", "errors", "images", "model", "panels", "probe", "registry", "result", "targets",
         "visualiser",
     },
     # the kit, for guests as for us

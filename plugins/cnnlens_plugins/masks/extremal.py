@@ -16,7 +16,6 @@ from cnnlens import (
     Note,
     Picture,
     Probe,
-    hookimpl,
     visualiser,
 )
 
@@ -37,6 +36,7 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate]:
 
 @visualiser(
     title="Extremal perturbation",
+    family="perturbation",
     needs={"gradients"},
     paper="Fong, Patrick & Vedaldi, 2019",
     link="https://arxiv.org/abs/1910.08485",
@@ -113,9 +113,3 @@ def _told(goal: str, area: float, scores: tuple[float, float, float], others: li
         f"{np.mean(others):.4g} on average ({min(others):.4g} to {max(others):.4g}), "
         f"and the mask found does better than {better} of them"
     )
-
-
-@hookimpl
-def cnnlens_visualisers() -> list[object]:
-    """What this plugin brings."""
-    return [extremal]

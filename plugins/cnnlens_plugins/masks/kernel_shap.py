@@ -17,7 +17,6 @@ from cnnlens import (
     Note,
     Picture,
     Probe,
-    hookimpl,
     visualiser,
 )
 
@@ -38,6 +37,7 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate]:
 
 @visualiser(
     title="KernelSHAP",
+    family="perturbation",
     paper="Lundberg & Lee, 2017",
     link="https://arxiv.org/abs/1705.07874",
     cost=lambda _, settings: Cost(2 + min(settings["samples"], 2 ** min(settings["regions"], 30) - 2)),
@@ -127,9 +127,3 @@ def shared_out(
     covariance = sandwich(known, left - known @ found, weights, together=2)
     spread = np.sqrt(np.maximum([*np.diag(covariance), covariance.sum()], 0))
     return np.append(found, total - found.sum()), spread
-
-
-@hookimpl
-def cnnlens_visualisers() -> list[object]:
-    """What this plugin brings."""
-    return [kernel_shap]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from cnnlens import Approximate, Cost, Field, Heatmap, Model, Note, Picture, Probe, hookimpl, visualiser
+from cnnlens import Approximate, Cost, Field, Heatmap, Model, Note, Picture, Probe, visualiser
 
 from .coalitions import Rows, Wide, fit_quality, values_of, weighted_fit
 from .covers import Of, cover_of, shown
@@ -24,6 +24,7 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate]:
 
 @visualiser(
     title="LIME",
+    family="perturbation",
     paper="Ribeiro, Singh & Guestrin, 2016",
     link="https://arxiv.org/abs/1602.04938",
     cost=lambda _, settings: Cost(1 + settings["samples"]),
@@ -92,9 +93,3 @@ def nearness(rows: Rows, width: float) -> Wide:
     """The weight of each row: √exp(−d²/width²), d the cosine distance from seeing everything."""
     distance = 1 - np.sqrt(rows.mean(1))
     return np.asarray(np.sqrt(np.exp(-(distance**2) / width**2)))
-
-
-@hookimpl
-def cnnlens_visualisers() -> list[object]:
-    """What this plugin brings."""
-    return [lime]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from cnnlens import Cost, Field, Heatmap, Model, Picture, Probe, errors, hookimpl, visualiser
+from cnnlens import Cost, Field, Heatmap, Model, Picture, Probe, errors, visualiser
 
 from .covers import Fill, Of, cover_of, shown
 
@@ -22,6 +22,7 @@ def cost(model: Model, settings: Mapping[str, Any]) -> Cost:
 
 @visualiser(
     title="Occlusion",
+    family="perturbation",
     paper="Zeiler & Fergus, 2013",
     link="https://arxiv.org/abs/1311.2901",
     cost=cost,
@@ -89,9 +90,3 @@ def squares(height: int, width: int, window: float, stride: float) -> list[Box]:
         )
     rows, columns = (range(0, max(1, length - side + step), step) for length in (height, width))
     return [(y, x, min(y + side, height), min(x + side, width)) for y in rows for x in columns]
-
-
-@hookimpl
-def cnnlens_visualisers() -> list[object]:
-    """What this plugin brings."""
-    return [occlusion]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from cnnlens import Approximate, Array, Cost, Field, Heatmap, Model, Note, Probe, hookimpl, visualiser
+from cnnlens import Approximate, Array, Cost, Field, Heatmap, Model, Note, Probe, visualiser
 
 from .covers import Fill, Of, cover_of, laid_over
 from .grids import RandomMasks
@@ -23,6 +23,7 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate]:
 
 @visualiser(
     title="RISE",
+    family="perturbation",
     paper="Petsiuk, Das & Saenko, 2018",
     link="https://arxiv.org/abs/1806.07421",
     cost=lambda _, settings: Cost(1 + settings["masks"]),
@@ -99,9 +100,3 @@ def _noise(expected: Array, error: Array, masks: int, of: str) -> str:
     if typical > spread / 5:
         told += f": little of this map is more than noise; {4 * masks} masks would halve it"
     return told
-
-
-@hookimpl
-def cnnlens_visualisers() -> list[object]:
-    """What this plugin brings."""
-    return [rise]

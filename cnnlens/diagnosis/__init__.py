@@ -1,0 +1,68 @@
+"""What is wrong with a picture that was made, and why: the cause is tested, never guessed.
+
+Healthy panels cost a look at their numbers and no pass. Where something is wrong, passes are run to find out
+where it begins; the answers are notes, put behind the panels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import CnnlensError
+from ..model import Model
+from ..panels import Heatmap, Note, Panel, panel_array
+from ..probe import Probe
+from .evidence import Evidence
+from .extremes import few_extremes
+from .flat import why_flat
+from .not_finite import bad_weights, why_not_finite
+from .precision import saturated, underflow
+
+
+def diagnose(
+    model: Model,
+    probe: Probe | None,
+    panels: Sequence[Panel],
+    needs: Collection[str],
+    settings: Mapping[str, Any],
+    by_target: bool = True,
+) -> tuple[Note, ...]:
+    """Notes on what is wrong with panels, for the person looking; none where nothing is.
+
+    `needs` is what the visualiser that made them asked of the model, `settings` what it was given, `by_target`
+    whether it explains a target: then the scores are looked at too.
+    """
+    numbers = [values for panel in panels if (values := panel_array(panel)) is not None]
+    broken = sum(int((~np.isfinite(values)).sum()) for values in numbers)
+    if probe is None:
+        return (Note(_counted(broken, numbers) + bad_weights(model)),) if broken else ()
+    evidence = Evidence(model, probe, str(settings.get("layer") or "input"), "gradients" in needs)
+    try:
+        if broken:
+            return (Note(_counted(broken, numbers) + why_not_finite(evidence)),)
+        if by_target and not np.isfinite(probe.scores).all():
+            return (Note("these numbers are finite, the scores are not: " + why_not_finite(evidence)),)
+        return tuple(Note(text) for text in _causes(evidence, panels))
+    except CnnlensError as error:
+        return (Note(f"something is wrong with these numbers, and the search for the cause ended: {error}"),)
+
+
+def _causes(evidence: Evidence, panels: Sequence[Panel]) -> Iterator[str]:
+    if evidence.by_gradients and (told := saturated(evidence) or underflow(evidence)):
+        yield told
+        return
+    maps = [panel for panel in panels if isinstance(panel, Heatmap)]
+    spoken = any(isinstance(panel, Note) for panel in panels)
+    for panel in maps:
+        if np.ptp(panel.values) == 0:
+            if told := why_flat(panel, evidence, spoken):
+                yield told
+        elif told := few_extremes(panel):
+            yield told
+
+
+def _counted(broken: int, numbers: Sequence[Any]) -> str:
+    return f"{broken} of {sum(values.size for values in numbers)} numbers are NaN or infinite: "

@@ -1,0 +1,99 @@
+"""Guided Grad-CAM: fine edges, where Grad-CAM says that they matter.  Selvaraju et al., 2016."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from cnnlens import (
+    Approximate,
+    Array,
+    Call,
+    Cost,
+    Field,
+    Heatmap,
+    Impossible,
+    MapsLayer,
+    Model,
+    Note,
+    Probe,
+    visualiser,
+)  # fmt: skip  # isort: skip
+
+from .joining import Join, join_channels
+from .scale import attributed
+
+Enlarge = Literal["bilinear", "nearest"]
+#: Zero below zero, the value itself above, up to a ceiling that some have; torch calls ReLU6 "hardtanh".
+RECTIFIERS = frozenset(("relu", "relu6", "hardtanh", "clamp", "clamp_min"))
+
+
+def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | Impossible]:
+    """Only where there are ReLUs can the way back be guided."""
+    found = {call.function for call in model.calls if call.kind == "activation"}
+    if not found & RECTIFIERS:
+        named = f"its activations are {', '.join(sorted(found))}" if found else "it has no activations"
+        yield Impossible(f"guided backpropagation changes what ReLUs hand back, and {named}")
+    elif others := sorted(found - RECTIFIERS):
+        yield Approximate(
+            f"guided backpropagation is defined for ReLU; {', '.join(others)} hand back plain gradients"
+        )
+
+
+@visualiser(
+    title="Guided Grad-CAM",
+    family="gradients",
+    needs={"activations", "gradients", "tape"},
+    paper="Selvaraju et al., 2016",
+    link="https://arxiv.org/abs/1610.02391",
+    cost=Cost(2, 2),
+    judge=judge,
+)
+def guided_grad_cam(
+    probe: Probe,
+    *,
+    layer: Annotated[
+        MapsLayer, Field(description="the layer whose places are weighed; usually the last with maps")
+    ] = "last",
+    enlarge: Annotated[
+        Enlarge, Field(description="how Grad-CAM is brought to the size of the picture")
+    ] = "bilinear",
+    join: Annotated[Join, Field(description="how the colour channels become one number")] = "max",
+) -> tuple[Heatmap, ...] | tuple[Heatmap, Note]:
+    """Guided backpropagation by each pixel, times Grad-CAM enlarged to the picture.
+
+    Guided backpropagation (Springenberg et al., 2014) is the gradient with what is negative left out at every
+    ReLU on the way back. It shows edges whether or not the class has to do with them, and hardly changes when
+    weights are replaced by random ones (Adebayo et al., 2018): what depends on the class here is Grad-CAM.
+    """
+    probe.look_at(layer, gradients=True)
+    weights = probe.gradients(layer).mean((0, 1), dtype=np.float64)
+    cam = np.maximum((probe.activations(layer) * weights).sum(-1), 0)
+    guided = probe.model.input.per_pixel(probe.walk(guided_rule))
+    values = guided * enlarged(cam, probe.pixels.shape[:2], enlarge)[..., None]
+    heatmap = attributed(
+        join_channels(values, join),
+        title=f"guided Grad-CAM at {layer}",
+        unit="score² per intensity",
+        means="brighter here speaks for the class, where Grad-CAM is above zero",
+    )
+    if not cam.any():
+        return heatmap, Note(f"empty, since Grad-CAM is: at {layer} no place speaks for the class")
+    return (heatmap,)
+
+
+def guided_rule(call: Call, arrived: Array) -> Sequence[Array]:
+    """What a call hands back: at a ReLU only what is above zero of its gradient, elsewhere the gradient."""
+    shares = call.pull(arrived)
+    if call.info.kind == "activation" and call.info.function in RECTIFIERS and call.output.min() >= 0:
+        return tuple(np.maximum(share, 0) for share in shares)
+    return shares
+
+
+def enlarged(cam: Array, size: tuple[int, int], how: Enlarge) -> Array:
+    """A map (h, w) at another size (height, width)."""
+    rule = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}[how]
+    return np.asarray(Image.fromarray(cam.astype(np.float32)).resize(size[::-1], rule))

@@ -1,0 +1,42 @@
+"""Saliency: which pixels, changed a little, would change the score most?  Simonyan et al., 2013."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+
+from cnnlens import Cost, Field, Heatmap, Probe, visualiser
+
+from .joining import Join, join_channels
+
+Sign = Literal["magnitude", "signed"]
+
+
+@visualiser(
+    title="Saliency",
+    family="gradients",
+    needs={"gradients"},
+    paper="Simonyan, Vedaldi & Zisserman, 2013",
+    link="https://arxiv.org/abs/1312.6034",
+    cost=Cost(1, 1),
+)
+def saliency(
+    probe: Probe,
+    *,
+    sign: Annotated[Sign, Field(description="how far the score would move, or also which way")] = "magnitude",
+    join: Annotated[Join, Field(description="how the colour channels become one number")] = "max",
+) -> Heatmap:
+    """The gradient of the score, before softmax, by each pixel.
+
+    Per unit of intensity in [0, 1]. Joined by `max`, a signed map keeps the channel that is largest
+    either way.
+    """
+    gradient = probe.gradients("input")
+    return Heatmap(
+        join_channels(gradient if sign == "signed" else np.abs(gradient), join),
+        signed=sign == "signed",
+        title=f"gradient, {sign}",
+        unit="score per intensity",
+        means="brighter here, higher score" if sign == "signed" else "the score hangs on this pixel",
+    )
