@@ -52,7 +52,7 @@ def ablation_cam(
         falls = _falls_by_weight(probe, head) if known and head else _falls(probe, one.name)
         maps.append((one, weighed(by_place(probe.activations(one.name), one), falls)))
     return panels(
-        "Ablation-CAM", maps, probe.model, positive=positive, unit="score × activation",
+        "Ablation-CAM", maps, probe, positive=positive, unit=f"{probe.target.unit} × activation",
         means="speaks for the class",
     )  # fmt: skip
 

@@ -48,7 +48,7 @@ def cam(
     activations = probe.activations(head.maps.name)  # first: the scores come with it
     weights = _weights(probe, head)
     (one,) = chosen_of(head.maps.name, probe.model)
-    return panels("CAM", [(one, weighed(activations, weights))], probe.model, positive=positive)
+    return panels("CAM", [(one, weighed(activations, weights))], probe, positive=positive)
 
 
 def _weights(probe: Probe, head: Head) -> Array:

@@ -45,4 +45,4 @@ def eigen_cam(
     """
     maps = [(one, formula(a, centred)) for one, a, _ in seen(probe, layer, gradients=False)]
     means = "strong in what the maps have in common"
-    return panels("Eigen-CAM", maps, probe.model, positive=positive, unit="activation", means=means)
+    return panels("Eigen-CAM", maps, probe, positive=positive, unit="activation", means=means)

@@ -47,7 +47,7 @@ def finer_cam(
     names = ", ".join(probe.model.class_name(index) for index in near)
     note = Note(f"{probe.target.label(probe.model)}, less {alpha:g} × the mean of: {names}")
     return panels(
-        "Finer-CAM", maps, probe.model, positive=positive, notes=[note],
+        "Finer-CAM", maps, probe, positive=positive, notes=[note],
         means="speaks for the class and not for those near to it",
     )  # fmt: skip
 

@@ -77,7 +77,7 @@ def full_grad(
         total += float(part.sum(dtype=np.float64))
         if part.ndim == 3:
             added += _processed(part, size, rescale)
-    unit = "score" if rescale == "none" else f"sum of shares of each {rescale}"
+    unit = probe.target.unit if rescale == "none" else f"sum of shares of each {rescale}"
     heatmap = Heatmap(
         np.asarray(added, np.float32), title="FullGrad", unit=unit, means="the score hangs on this pixel"
     )

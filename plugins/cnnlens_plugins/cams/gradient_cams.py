@@ -78,7 +78,7 @@ def _made(method: Method) -> Visualiser[Any, Any]:
         positive: Annotated[bool, POSITIVE] = method.positive,
     ) -> tuple[Panel, ...]:
         maps = [(one, method.formula(a, g)) for one, a, g in seen(probe, layer)]
-        return panels(method.title, maps, probe.model, positive=positive)
+        return panels(method.title, maps, probe, positive=positive)
 
     look_through.__doc__ = (
         f"{method.description}\n\n{method.details}\n\nAt the layer's own resolution, not normalised."

@@ -91,7 +91,7 @@ def score_cam(
         maps.append((one, weighed(a, weights)))
         notes += _told(one, a, which)
     return panels(
-        "Score-CAM", maps, probe.model, positive=positive, unit="activation", notes=notes,
+        "Score-CAM", maps, probe, positive=positive, unit="activation", notes=notes,
         means="speaks for the class",
     )  # fmt: skip
 

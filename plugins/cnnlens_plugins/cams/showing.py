@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from cnnlens import Array, Candidate, Heatmap, Model, Note, Panel, candidates
+from cnnlens import Array, Candidate, Heatmap, Model, Note, Panel, Probe, candidates
 
 from .enlarging import enlarged
 
@@ -16,17 +16,18 @@ Maps = list[tuple[Candidate, Array]]
 def panels(
     title: str,
     maps: Maps,
-    model: Model,
+    probe: Probe,
     *,
     positive: bool,
-    unit: str = "score",
+    unit: str | None = None,
     means: str = "speaks for the class",
     notes: Iterable[Note] = (),
 ) -> tuple[Panel, ...]:
     """A heat map for each layer, a fused one before several; then what is to be said of them.
 
-    With `positive` only what is above zero is kept.
+    `unit` is the target's, unless it is said. With `positive` only what is above zero is kept.
     """
+    model, unit = probe.model, unit or probe.target.unit
     kept = [(one, np.maximum(values, 0) if positive else values) for one, values in maps]
     shown = [
         Heatmap(values, signed=not positive, title=f"{title} at {one.name}", unit=unit, means=means)

@@ -61,7 +61,7 @@ def smooth_grad_cam_plus_plus(
         maps.append((one, _map(a, total / n)))
         error = standard_error([_map(a, (total - p) / (n - k)) for p, k in zip(parts, counts, strict=True)])
         notes.append(_spread(one.name, n, error, maps[-1][1]))
-    return panels("Smooth Grad-CAM++", maps, probe.model, positive=positive, notes=notes)
+    return panels("Smooth Grad-CAM++", maps, probe, positive=positive, notes=notes)
 
 
 def standard_error(without: list[Array]) -> Array:

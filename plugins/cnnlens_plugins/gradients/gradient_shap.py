@@ -80,7 +80,7 @@ def gradient_shap(
     heatmap = attributed(
         join_channels(seen.mean, "sum"),
         title=f"GradientSHAP from {baseline} baselines, {samples} samples",
-        unit="score",
+        unit=probe.target.unit,
         means="speaks for the class",
     )
     bottom = _mean_score(probe, (way(number)[0] for number in range(bottoms)), samples, total)

@@ -77,7 +77,7 @@ def guided_grad_cam(
     heatmap = attributed(
         join_channels(values, join),
         title=f"guided Grad-CAM at {layer}",
-        unit="score² per intensity",
+        unit=f"{probe.target.unit}² per intensity",
         means="brighter here speaks for the class, where Grad-CAM is above zero",
     )
     if not cam.any():

@@ -40,7 +40,7 @@ def input_x_gradient(
     return attributed(
         join_channels(away * probe.gradients("input"), "sum"),
         title=f"input × gradient, counted from {'black' if zero == 'black' else 'what is fed as 0'}",
-        unit="score",
+        unit=probe.target.unit,
         means="speaks for the class",
     )
 

@@ -59,7 +59,10 @@ def integrated_gradients(
     at, weights = quadrature(rule, steps)
     if np.array_equal(first, pixels):
         empty = Heatmap(
-            np.zeros(pixels.shape[:2], np.float32), signed=True, title="integrated gradients", unit="score"
+            np.zeros(pixels.shape[:2], np.float32),
+            signed=True,
+            title="integrated gradients",
+            unit=probe.target.unit,
         )
         return empty, Note(f"the picture is the {baseline} baseline itself: there is no way from one to it")
     shares, scores = Samples(count), Samples(count)
@@ -69,7 +72,7 @@ def integrated_gradients(
     heatmap = attributed(
         join_channels(shares.mean, "sum"),
         title=f"integrated gradients from {baseline}, {steps} steps",
-        unit="score",
+        unit=probe.target.unit,
         means="speaks for the class",
     )
     line = np.append(scores.mean, probe.score)
@@ -79,7 +82,7 @@ def integrated_gradients(
         line,
         title="score on the way",
         x_unit="share of the way",
-        unit="score",
+        unit=probe.target.unit,
     )
     spread = (run_to_run(shares, _joined, "baselines"),) if baseline == "noise" else ()
     return heatmap, told, *spread, curve

@@ -37,6 +37,6 @@ def saliency(
         join_channels(gradient if sign == "signed" else np.abs(gradient), join),
         signed=sign == "signed",
         title=f"gradient, {sign}",
-        unit="score per intensity",
+        unit=f"{probe.target.unit} per intensity",
         means="brighter here, higher score" if sign == "signed" else "the score hangs on this pixel",
     )

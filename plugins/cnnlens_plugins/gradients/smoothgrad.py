@@ -70,13 +70,13 @@ def smoothgrad(
             return join_channels(means[0] if sign == "signed" else np.abs(means[0]), join)
         return join_channels(means[1] if of == "square" else np.maximum(means[1] - means[0] ** 2, 0), join)
 
-    signed = of == "mean" and sign == "signed"
+    signed, unit = of == "mean" and sign == "signed", probe.target.unit
     high = "brighter here, higher score" if signed else "the score hangs on this pixel"
     heatmap = Heatmap(
         np.asarray(made(seen.mean), np.float32),
         signed=signed,
         title=f"{NAMES[of]} of {samples} samples, noise {spread:.3g}",
-        unit="score per intensity" if of == "mean" else "(score per intensity)²",
+        unit=f"{unit} per intensity" if of == "mean" else f"({unit} per intensity)²",
         means="the gradient here changes with the noise" if of == "variance" else high,
     )
     return heatmap, run_to_run(seen, made)

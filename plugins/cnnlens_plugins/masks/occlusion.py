@@ -64,7 +64,7 @@ def occlusion(
         np.divide(total, count, out=np.zeros_like(total), where=count > 0),
         signed=True,
         title=f"fall of the {of}",
-        unit=of,
+        unit=of if of == "probability" else probe.target.unit,
         means=f"hiding this lowers the {of}",
     )
     y0, x0, y1, x1 = boxes[int(falls.argmax())]

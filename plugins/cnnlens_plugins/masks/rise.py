@@ -64,7 +64,7 @@ def rise(
         expected if centred else expected + middle,
         signed=centred,
         title=f"{of} where seen" + (f", less the mean {middle:.3g}" if centred else ""),
-        unit=of,
+        unit=of if of == "probability" else probe.target.unit,
         means=f"seeing this raises the {of}" if centred else f"the mean {of} when this is seen",
     )
     return heatmap, Note(_noise(expected, error, masks, of))
