@@ -22,7 +22,7 @@ from .preprocess import InputSpec
 from .probe import Probe
 from .result import Result, Sheet
 from .settings import Field, KernelsLayer, LayerOf, MapsLayer
-from .tape import Call, Tape
+from .tape import Call, CallInfo, Tape
 from .targets import Target
 from .verdict import Approximate, Impossible, Verdict
 from .visualiser import Cost, Visualiser, visualiser
@@ -59,7 +59,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "Approximate", "Array", "Bars", "Call", "CnnlensError", "Cost", "Curve", "Field", "Heatmap",
+    "Approximate", "Array", "Bars", "Call", "CallInfo", "CnnlensError", "Cost", "Curve", "Field", "Heatmap",
     "Image", "Impossible", "InputSpec", "Inspection", "KernelsLayer", "Layer", "LayerOf", "MapsLayer",
     "Model", "Note", "Panel", "Picture", "Probe", "Result", "Sheet", "Table", "Tape", "Target", "Tiles",
     "Trace", "Verdict", "Visualiser", "doctor", "errors", "hookimpl", "inspect", "load", "look",
