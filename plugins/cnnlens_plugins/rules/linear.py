@@ -139,7 +139,7 @@ def gamma_rule(gamma: float) -> LinearRule:
     def rule(at: Linear, arrived: Array, by: Stabiliser) -> Shared:
         share, bias_share = np.zeros_like(at.x), 0.0
         kernel = at.kernel
-        raised, lowered = kernel + gamma * np.maximum(kernel, 0), kernel + gamma * np.minimum(kernel, 0)
+        raised, lowered = (kernel + gamma * _side(kernel, up) for up in (True, False))
         for of, up in ((at.z > 0, True), (at.z < 0, False)):
             here = arrived * of
             if not here.any():
@@ -210,7 +210,8 @@ def _split(x: Array, above: Array, below: Array, bias: Array | None) -> list[Par
 
 
 def _side(values: Array, up: bool) -> Array:
-    return np.maximum(values, 0) if up else np.minimum(values, 0)
+    cut: Array = np.maximum(values, 0) if up else np.minimum(values, 0)
+    return cut
 
 
 def _taken(s: Array, bias: Array | None) -> float:

@@ -55,7 +55,8 @@ def lrp(
     probe: Probe,
     *,
     composite: Annotated[
-        Name, Field(description="which rules: dense layers ε, convolutions z⁺, γ, αβ or ε, the first flat or box")
+        Name,
+        Field(description="which rules: dense layers ε, convolutions z⁺, γ, αβ or ε, the first flat or box"),
     ] = "epsilon-plus-flat",
     epsilon: Annotated[
         float, Field(ge=0, le=10, description="ε of the ε rule, added to each output with its sign")

@@ -175,7 +175,7 @@ class Relevance:
     def _gated(self, call: Call, arrived: Array) -> Sequence[Array]:
         """The signal takes all, the gate nothing (Arras et al., 2017); several signals take the same each."""
         chosen = signals(call.info, self._infos)
-        part = arrived / len(chosen)
+        part = arrived * arrived.dtype.type(1 / len(chosen))
         return [
             _reduced(part, x.shape) if position in chosen else np.zeros_like(x)
             for position, x in enumerate(self._tape.inputs(call))
@@ -200,7 +200,8 @@ def _reduced(values: Array, shape: tuple[int, ...]) -> Array:
         return values
     values = values.sum(tuple(range(values.ndim - len(shape))))
     axes = tuple(axis for axis, side in enumerate(shape) if side == 1 != values.shape[axis])
-    return values.sum(axes, keepdims=True)
+    reduced: Array = values.sum(axes, keepdims=True)
+    return reduced
 
 
 def _sum(values: Array) -> float:
