@@ -76,27 +76,31 @@ def _jax(function: Function, leaves: Sequence[Any]) -> tuple[Sequence[Any], Pull
 
 
 @contextmanager
-def unchanged(model: Any) -> Iterator[None]:
-    """Variables are constants for as long as the context lasts: nothing trains, counts or draws for good.
+def unchanged(model: Any, placed: Sequence[tuple[Any, Any]] = ()) -> Iterator[None]:
+    """Variables of a model, or of one operation, are constants for as long as the context lasts.
 
-    Keras keeps what is assigned in a stateless scope (seeds, moving averages) to the scope.
+    Nothing trains, counts or draws for good; those `placed` read as the values beside them. Keras keeps what
+    is assigned in a stateless scope (seeds, moving averages) to the scope.
     """
     torch = keras.config.backend() == "torch"
-    with _torch_state(model) if torch else keras.StatelessScope():
+    with _torch_state(model, placed) if torch else keras.StatelessScope(placed):
         yield
 
 
 @contextmanager
-def _torch_state(model: Any) -> Iterator[None]:
+def _torch_state(model: Any, placed: Sequence[tuple[Any, Any]]) -> Iterator[None]:
     """In the scope every variable reads as its detached self, so that `requires_grad` need not be touched.
 
     A wrapped nn.Module is none of Keras's variables: its train flags and random numbers are put back.
     """
     import torch
 
-    constants = [(v, v.value.detach()) for v in model.variables if v.value.requires_grad]
+    variables = getattr(model, "variables", ())
+    constants = [(v, v.value.detach()) for v in variables if v.value.requires_grad]
+    constants += placed
     wrapper = keras.layers.TorchModuleWrapper
-    wrapped = [layer for layer in model._flatten_layers() if isinstance(layer, wrapper)]
+    layers = model._flatten_layers() if isinstance(model, keras.layers.Layer) else ()
+    wrapped = [layer for layer in layers if isinstance(layer, wrapper)]
     flags = [(part, part.training) for layer in wrapped for part in layer.modules()]
     used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     devices = [torch.cuda.current_device()] if used else []
@@ -117,6 +121,11 @@ def device_of(model: Any) -> str:
         return str(value.device).rpartition("device:")[2].lower().removesuffix(":0") or "cpu"
     device = next(iter(value.devices())) if keras.config.backend() == "jax" else value.device
     return str(getattr(device, "platform", device))
+
+
+def still(tensor: Any) -> Any:
+    """The tensor out of whatever graph it is in."""
+    return tensor.detach() if keras.config.backend() == "torch" else tensor
 
 
 def _like(values: Any, output: Any) -> Any:

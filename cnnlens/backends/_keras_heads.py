@@ -43,14 +43,8 @@ class Head:
         return self.operation.activation(scores)
 
     def twin(self) -> Any:
-        """A fused layer without its activation, over the very same variables; the layer is not touched.
-
-        Made anew for each call: it costs microseconds, and is never older than the layer.
-        """
-        twin = object.__new__(type(self.operation))
-        vars(twin).update(vars(self.operation))
-        vars(twin)["activation"] = keras.activations.linear
-        return twin
+        """A fused layer without its activation."""
+        return without_activation(self.operation)
 
     @contextmanager
     def listened(self) -> Iterator[list[Any]]:
@@ -71,6 +65,17 @@ class Head:
             yield heard
         finally:
             vars(self.operation)["activation"] = real
+
+
+def without_activation(layer: Any) -> Any:
+    """A twin of a layer that has no activation, over the very same variables; the layer is not touched.
+
+    Made anew for each call: it costs microseconds, and is never older than the layer.
+    """
+    twin = object.__new__(type(layer))
+    vars(twin).update(vars(layer))
+    vars(twin)["activation"] = keras.activations.linear
+    return twin
 
 
 def pick_output(output: Any) -> Any | None:

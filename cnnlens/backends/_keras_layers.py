@@ -64,16 +64,21 @@ def direct(model: Any) -> tuple[Layer, ...]:
 
 def channel_axes(graph: Graph, seen: Mapping[str, Any], axis: int) -> dict[str, int]:
     """Where each layer's output has its channels, 1 or -1, if `axis` is where the input has them."""
+    known, axes = key_axes(graph, axis), {}
+    for name, out in seen.items():
+        place = known[graph.by_name[name].writes[0]] if name != "input" else axis
+        axes[name] = place if 0 < place < len(out.shape) - 1 else -1
+    return axes
+
+
+def key_axes(graph: Graph, axis: int) -> dict[Key, int]:
+    """The same for every tensor of the graph, whatever its rank."""
     known: dict[Key, int] = {graph.input: axis}
     for step in graph.steps:
         before = next((known[key] for key in step.reads if key in known), -1)
         for place, key in enumerate(step.writes):
             known[key] = _axis_after(step, before) if step.is_call else known.get(step.reads[place], -1)
-    axes = {}
-    for name, out in seen.items():
-        place = known[graph.by_name[name].writes[0]] if name != "input" else axis
-        axes[name] = place if 0 < place < len(out.shape) - 1 else -1
-    return axes
+    return known
 
 
 def channels_last(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
@@ -101,7 +106,7 @@ def hyper_of(operation: Any) -> dict[str, Any]:
         whole = isinstance(value, tuple) and all(isinstance(v, int) for v in value)
         if whole or isinstance(value, (int, str)):
             hyper[ours] = value
-    if _is(operation, "BaseDepthwiseConv"):
+    if is_made_from(operation, "BaseDepthwiseConv"):
         hyper["groups"] = int(operation.kernel.shape[-2])
     return hyper
 
@@ -111,7 +116,7 @@ def weights_of(operation: Any) -> dict[str, Array]:
     if not isinstance(operation, keras.layers.Layer):
         return {}
     plain = getattr(operation, "quantization_mode", None) is None
-    if plain and _is(operation, "BaseConv", "BaseDepthwiseConv", "BaseConvTranspose", "Dense"):
+    if plain and is_made_from(operation, "BaseConv", "BaseDepthwiseConv", "BaseConvTranspose", "Dense"):
         bias = {"bias": array(operation.bias)} if operation.bias is not None else {}
         return {"kernel": _kernel(operation), **bias}
     renamed = _NAMES if kind_of(operation) == "normalisation" else {}
@@ -145,9 +150,9 @@ def _parameters(operation: Any) -> int:
 def _kernel(layer: Any) -> Array:
     """A kernel as (kh, kw, in, out) or (in, out); in is the input channels of one group."""
     kernel = array(layer.kernel)
-    if _is(layer, "BaseConvTranspose"):
+    if is_made_from(layer, "BaseConvTranspose"):
         return np.ascontiguousarray(np.swapaxes(kernel, -1, -2))
-    if _is(layer, "BaseDepthwiseConv"):
+    if is_made_from(layer, "BaseDepthwiseConv"):
         return kernel.reshape(*kernel.shape[:-2], 1, -1)
     return kernel
 
@@ -158,7 +163,7 @@ def _named(variables: list[Any]) -> dict[str, Any]:
     return {v.name if counts[v.name] == 1 else v.path.partition("/")[2] or v.path: v for v in variables}
 
 
-def _is(operation: Any, *names: str) -> bool:
+def is_made_from(operation: Any, *names: str) -> bool:
     """Whether an operation is made from one of Keras's classes of these names, which are not public."""
     own = (cls for cls in type(operation).__mro__ if cls.__module__.startswith("keras."))
     return any(cls.__name__ in names for cls in own)

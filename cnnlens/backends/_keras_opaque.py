@@ -25,7 +25,7 @@ class Opaque:
             "its own call() decides what runs, so Keras has no graph of it; "
             "build it with the functional API, keras.Model(inputs, outputs), to see inside"
         )
-        self.cannot = {"activations": reason, "replace": reason}
+        self.cannot = dict.fromkeys(("activations", "replace", "tape"), reason)
 
     @property
     def operations(self) -> list[Any]:

@@ -42,7 +42,7 @@ class Step:
     def outputs(self, given: tuple[Any, ...], twin: Any = None) -> list[Any]:
         """What the operation, or its twin, makes of the tensors it reads."""
         if not self.is_call:
-            return [_cast(value, symbol) for value, symbol in zip(given, self.into, strict=True)]
+            return [cast(value, symbol) for value, symbol in zip(given, self.into, strict=True)]
         symbols = self.node.input_tensors
         args, kwargs = self.node.arguments.fill_in({id(s): v for s, v in zip(symbols, given, strict=True)})
         return list(keras.tree.flatten(_called(twin or self.operation, args, kwargs)))
@@ -130,7 +130,7 @@ class Graph:
         goals.update((self.output, *(self.by_name[self.head.name].writes if self.head else ())))
         steps = self._needed(goals, taps.replace)
         readers = Counter(key for step in steps for key in step.reads)
-        values = {self.input: _cast(taps.at("input", fed), self.symbol)}
+        values = {self.input: cast(taps.at("input", fed), self.symbol)}
         scores = None
         for step in steps:
             given = tuple(values.get(key) for key in step.reads)
@@ -152,6 +152,11 @@ class Graph:
         else:
             outs = step.outputs(given)
         return [taps.at(step.name, outs[0])] if len(outs) == 1 and step.name else outs
+
+    def leading_to_scores(self) -> list[Step]:
+        """The steps that lead to the scores, in order."""
+        goals = {self.output, *(self.by_name[self.head.name].writes if self.head else ())}
+        return self._needed(goals, ())
 
     def _needed(self, goals: Collection[Key], replace: Collection[str]) -> list[Step]:
         """The steps that lead to the goals; what only leads to a replaced output is left out."""
@@ -225,6 +230,6 @@ def _fed_to(inner: Any, node: Any) -> list[Any] | None:
     return flat if fits else None
 
 
-def _cast(value: Any, symbol: Any) -> Any:
+def cast(value: Any, symbol: Any) -> Any:
     """A tensor in the dtype that a model declares; whole numbers stay fractions, which have gradients."""
     return keras.ops.cast(value, symbol.dtype) if keras.backend.is_float_dtype(symbol.dtype) else value

@@ -15,10 +15,12 @@ from ..errors import BadInput, CnnlensError, Unmet
 from ..layer import Layer
 from ..model import Model, Pass
 from ..preprocess import InputSpec
+from ..tape import Tape
 from ._engines import NAMES, Pull, array, device_of, differentiate, unchanged
 from ._keras_input import SIDE, channel_axis, input_shape, read_input
 from ._keras_layers import channel_axes, described, direct, weights_of
 from ._keras_opaque import Opaque
+from ._keras_tape import Recording
 from ._keras_taps import Graph, Taps, graph_of
 
 
@@ -91,6 +93,13 @@ class KerasModel(Model):
             (scores, *outs), pull = differentiate(function, zeros)
         activations = {name: self._restored(array(out), name) for name, out in zip(inner, outs, strict=True)}
         return Pass(self._scores(scores), activations, self._puller(pull, inner, added, len(fed)))
+
+    def record(self, fed: Array) -> Tape:
+        """A tape of one pass, up to the scores."""
+        if isinstance(self._body, Opaque):
+            raise Unmet(self._body.cannot["activations"])
+        x = keras.ops.convert_to_tensor(self._laid(fed, "input"))
+        return Recording(self._body, self.native, x, self._axes["input"]).run()
 
     def _puller(self, pull: Pull, inner: Sequence[str], added: Sequence[str], count: int) -> Any:
         """The function that pulls cotangents back to what was added at each layer: nothing, so far."""
