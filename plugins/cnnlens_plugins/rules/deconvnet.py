@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 from cnnlens import Approximate, Cost, Field, Heatmap, Impossible, Model, Probe, hookimpl, visualiser
 
 from .clipping import deconvolved, heatmap
-from .verdicts import clipping_reasons
+from .verdicts import blind_reasons, clipping_reasons
 
 
 def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | Impossible]:
-    """Whether there are ReLUs, and which activations are none."""
-    return clipping_reasons("DeconvNet", model.calls)
+    """Whether there are ReLUs, which activations are none, and whether the picture has a say."""
+    yield from clipping_reasons("DeconvNet", model.calls)
+    yield from blind_reasons(model.calls)
 
 
 @visualiser(

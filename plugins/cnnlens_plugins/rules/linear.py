@@ -47,7 +47,8 @@ class Linear:
     """A convolution or dense call with the batch norm that follows it merged into its kernel and bias.
 
     `x` is what it reads, `z` what it hands on, `gain` (out,) the batch norm's factor and `bias` (out,) that of
-    both together; None where there is none.
+    both together; None where there is none. `ones` is what it would read of a picture of ones: where zeros were
+    put about the picture, they are zeros still.
     """
 
     call: Call
@@ -55,6 +56,7 @@ class Linear:
     z: Array
     gain: Array | None
     bias: Array | None
+    ones: Array | None = None
 
     @classmethod
     def of(cls, call: Call, x: Array, norm: Call | None = None) -> Linear | None:
@@ -156,13 +158,13 @@ def gamma_rule(gamma: float) -> LinearRule:
 
 def flat(at: Linear, arrived: Array, by: Stabiliser) -> Shared:
     """The same to every input, whatever it is; no bias. For the layer that reads the picture."""
-    return _shared(at, arrived, by, [Part(np.ones_like(at.x), np.ones_like(at.kernel), None)])
+    return _shared(at, arrived, by, [Part(_ones(at), np.ones_like(at.kernel), None)])
 
 
 def square(at: Linear, arrived: Array, by: Stabiliser) -> Shared:
     """w²: by the square of the weights, whatever the input; the bias by its square."""
     bias = None if at.bias is None else at.bias**2
-    return _shared(at, arrived, by, [Part(np.ones_like(at.x), at.kernel**2, bias)])
+    return _shared(at, arrived, by, [Part(_ones(at), at.kernel**2, bias)])
 
 
 def box_rule(low: Array, high: Array) -> LinearRule:
@@ -207,6 +209,10 @@ def _split(x: Array, above: Array, below: Array, bias: Array | None) -> list[Par
     if x.min() >= 0:
         return [Part(x, above, bias)]
     return [Part(np.maximum(x, 0), above, bias), Part(np.minimum(x, 0), below, None)]
+
+
+def _ones(at: Linear) -> Array:
+    return np.ones_like(at.x) if at.ones is None else at.ones
 
 
 def _side(values: Array, up: bool) -> Array:

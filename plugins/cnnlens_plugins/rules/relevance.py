@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -140,25 +140,27 @@ class Relevance:
         raise errors.Unmet(f"LRP has no rule for {info.name} ({info.kind} {info.function})".rstrip())
 
     def _at_linear(self, info: CallInfo, arrived: Array) -> tuple[Array, float]:
-        chosen = self._composite.convolution if info.kind != "dense" else self._composite.dense
-        if info.index in self._first and self._composite.first:
-            if self._composite.first != "box" or info.kind != "dense":
-                chosen = self._composite.first
-        at = self._linear[info.index]
+        composite, at = self._composite, self._linear[info.index]
+        chosen = composite.dense if info.kind == "dense" else composite.convolution
+        if info.index in self._first and composite.first and (composite.first, info.kind) != ("box", "dense"):
+            chosen, at = composite.first, replace(at, ones=self._seen(info, 1.0, moved=True))
         if chosen == "box":
-            return box_rule(*self._box(info))(at, arrived, _STABLE)
+            if self._ends is None:
+                raise errors.Unmet("the box rule wants to know between which ends the picture lies")
+            ends = [
+                self._seen(info, end) for end in self._ends
+            ]  # a negative factor on the way turns them round
+            return box_rule(np.minimum(*ends), np.maximum(*ends))(at, arrived, _STABLE)
         return self._rules[chosen](at, arrived, self._by if chosen in ("epsilon", "zero") else _STABLE)
 
-    def _box(self, info: CallInfo) -> tuple[Array, Array]:
-        """The least and the greatest that a call can read: the ends of the picture, brought to where it reads."""
-        if self._ends is None:
-            raise errors.Unmet("the box rule wants to know between which ends the picture lies")
+    def _seen(self, info: CallInfo, values: Array | float, moved: bool = False) -> Array:
+        """What a call that reads the picture would read of another; if only `moved`, neither scaled nor shifted."""
         fed = self._tape.calls[0].output
-        low, high = (np.broadcast_to(end, fed.shape).astype(fed.dtype) for end in self._ends)
+        seen = np.broadcast_to(values, fed.shape).astype(fed.dtype)
         for step in self._first[info.index]:
-            call = self._tape.calls[step.index]
-            low, high = call.run((low,)), call.run((high,))
-        return np.minimum(low, high), np.maximum(low, high)
+            if not moved or step.kind == "reshape":
+                seen = self._tape.calls[step.index].run((seen,))
+        return seen
 
     def _at_norm(self, call: Call, arrived: Array) -> tuple[Sequence[Array], float]:
         """A batch norm that follows no linear call: the ε rule, its own shift being the bias."""

@@ -71,6 +71,15 @@ def clipping_reasons(method: str, calls: Sequence[CallInfo]) -> Iterator[Approxi
         yield Approximate(f"{method} clips at ReLUs; {function} hands on its plain gradient ({named(some)})")
 
 
+def blind_reasons(calls: Sequence[CallInfo]) -> Iterator[Approximate]:
+    """Whether anything but the target steers a network that is run backwards without its ReLUs."""
+    if all(info.affine or info.kind == "input" or is_rectifier(info) for info in calls):
+        yield Approximate(
+            "DeconvNet finds its way back by the places of maxima, and this network has no max-pooling: "
+            "what it draws is the same for every picture"
+        )
+
+
 def _by_function(infos: Sequence[CallInfo]) -> dict[str, list[CallInfo]]:
     found: dict[str, list[CallInfo]] = {}
     for info in infos:
