@@ -86,7 +86,7 @@ class Call(ABC):
     def again(
         self, inputs: Sequence[Array], params: Mapping[str, Array] | None = None
     ) -> tuple[Array, Callable[[Array], tuple[Array, ...]]]:
-        """`run`, and the `pull` that belongs to it; a backend that can shares one run between the two."""
+        """`run`, and the `pull` that belongs to it, to be called once; a backend that can shares one run."""
         return self.run(inputs, params), lambda cotangent: self.pull(cotangent, inputs, params)
 
 
