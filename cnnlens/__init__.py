@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors
 from .arrays import Array
+from .candidates import Candidate, candidates
 from .doctor import doctor
 from .errors import CnnlensError
 from .hookspecs import hookimpl
@@ -21,9 +22,10 @@ from .panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from .preprocess import InputSpec
 from .probe import Probe
 from .result import Result, Sheet
-from .settings import Field, KernelsLayer, LayerOf, MapsLayer
+from .settings import Field, KernelsLayer, LayerOf, MapsLayer, PlacesLayers
 from .tape import Call, CallInfo, Tape
 from .targets import Target
+from .tokens import Grid, fold
 from .verdict import Approximate, Impossible, Verdict
 from .visualiser import Cost, Visualiser, visualiser
 
@@ -59,9 +61,9 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "Approximate", "Array", "Bars", "Call", "CallInfo", "CnnlensError", "Cost", "Curve", "Field", "Heatmap",
-    "Image", "Impossible", "InputSpec", "Inspection", "KernelsLayer", "Layer", "LayerOf", "MapsLayer",
-    "Model", "Note", "Panel", "Picture", "Probe", "Result", "Sheet", "Table", "Tape", "Target", "Tiles",
-    "Trace", "Verdict", "Visualiser", "doctor", "errors", "hookimpl", "inspect", "load", "look",
-    "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
+    "Approximate", "Array", "Bars", "Call", "CallInfo", "Candidate", "CnnlensError", "Cost", "Curve", "Field",
+    "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "KernelsLayer", "Layer", "LayerOf",
+    "MapsLayer", "Model", "Note", "Panel", "Picture", "PlacesLayers", "Probe", "Result", "Sheet", "Table",
+    "Tape", "Target", "Tiles", "Trace", "Verdict", "Visualiser", "candidates", "doctor", "errors", "fold",
+    "hookimpl", "inspect", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
 ]  # fmt: skip

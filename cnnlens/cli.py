@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -253,8 +254,10 @@ def plugins(model: str | None, as_json: bool, **opening: Any) -> None:
     if as_json:
         click.echo(json.dumps({"visualisers": told, "problems": problems}, ensure_ascii=False, default=str))
         return
-    for v in told:
-        _print_visualiser(v)
+    for family, some in itertools.groupby(told, lambda v: v["family"]):
+        click.echo(click.style(f"\n{family.upper()}", dim=True))
+        for v in some:
+            _print_visualiser(v)
     for problem in found.problems:
         click.echo(f"left out: {problem}")
 
@@ -263,8 +266,9 @@ def _print_visualiser(told: Mapping[str, Any]) -> None:
     paper = f"  [{told['paper']}]" if told["paper"] else ""
     click.echo(click.style(told["name"], bold=True) + f"  {told['description']}{paper}")
     click.echo(f"  from {told['plugin']} {told['version']}; costs {told['cost']} a picture")
-    if told["why_not"]:
-        click.echo(f"  cannot read this model: {told['why_not']}")
+    if told["verdict"]:
+        level, because = told["verdict"]["level"], "; ".join(told["verdict"]["because"])
+        click.echo(f"  on this model: {level}" + (f", because {because}" if because else ""))
     for setting in told["settings"]:
         click.echo(
             f"  -s {setting['name']}={setting['default']}  ({setting['type']}) {setting['description']}"

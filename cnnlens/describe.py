@@ -15,7 +15,8 @@ def describe_visualiser(
     chosen: Visualiser[Any, Any], origin: Plugin, model: Model | None = None
 ) -> dict[str, Any]:
     """Everything a person or a form needs to know of a visualiser; with a model, whether it can read it."""
-    why_not = chosen.why_not(model) if model is not None else None
+    verdict = chosen.verdict(model) if model is not None else None
+    why_not = verdict.why_not if verdict is not None else None
     cost = "?" if callable(chosen.cost) else str(chosen.cost)
     if model is not None and why_not is None:
         cost = str(chosen.cost_of(model, chosen.settings.resolve({}, model)))
@@ -26,6 +27,7 @@ def describe_visualiser(
         "title": chosen.title,
         "description": chosen.description,
         "details": chosen.details,
+        "family": chosen.family,
         "paper": chosen.paper,
         "link": chosen.link,
         "needs": sorted(chosen.needs),
@@ -33,6 +35,7 @@ def describe_visualiser(
         "by_target": chosen.by_target,
         "cost": cost,
         "why_not": why_not,
+        "verdict": verdict.facts() if verdict is not None else None,
         "plugin": origin.name,
         "version": origin.version,
         "settings": describe_settings(chosen, model if why_not is None else None),

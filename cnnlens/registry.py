@@ -18,7 +18,7 @@ from pluggy import PluginManager, PluginValidationError
 
 from . import hookspecs
 from .errors import CnnlensError, UnknownName
-from .visualiser import Visualiser
+from .visualiser import FAMILIES, Visualiser
 
 GROUP = "cnnlens"
 
@@ -63,7 +63,13 @@ class Registry:
         return next(p for p in self.plugins if name in p.visualisers)
 
     def __iter__(self) -> Iterator[Visualiser[Any, Any]]:
-        return iter(sorted(self.visualisers.values(), key=lambda v: v.title.lower()))
+        order = {family: place for place, family in enumerate(FAMILIES)}
+        return iter(
+            sorted(
+                self.visualisers.values(),
+                key=lambda v: (order.get(v.family, len(order)), v.family, v.title.lower()),
+            )
+        )
 
 
 @functools.cache

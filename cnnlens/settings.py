@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
+from .candidates import last_of, with_places
 from .errors import BadSetting, UnknownName, Unmet
 from .layer import Layer
 from .model import Model
@@ -23,16 +24,21 @@ from .model import Model
 
 @dataclass(frozen=True)
 class LayerOf:
-    """Marks a `str` setting as a layer of the model: those with maps, those with kernels, or any.
+    """Marks a `str` setting as a layer of the model: with maps, with places, with kernels, or any.
 
-    The values "first" and "last" stand for the first and last such layer that is a good choice: a
-    convolution or what follows one, neither pooling nor a block.
+    A layer with places has maps, or tokens that are patches of the picture. The values "first" and "last"
+    stand for the first and last such layer that is a good choice: a convolution or what follows one, neither
+    pooling nor a block; of a transformer's tokens, the last from which the class is still read. With `several`
+    the value may be names with commas between them.
     """
 
-    which: Literal["maps", "kernels", "any"] = "any"
+    which: Literal["maps", "places", "kernels", "any"] = "any"
+    several: bool = False
 
     def choices(self, model: Model) -> tuple[Layer, ...]:
         """The layers of `model` that may be chosen, in call order."""
+        if self.which == "places":
+            return with_places(model)
         tests: dict[str, Callable[[Layer], bool]] = {
             "maps": lambda layer: layer.has_maps,
             "kernels": lambda layer: layer.has_kernels,
@@ -41,20 +47,31 @@ class LayerOf:
         return tuple(layer for layer in model.layers if tests[self.which](layer))
 
     def resolve(self, asked: str, model: Model) -> str:
-        """The layer's own name; raises UnknownName or Unmet with what would do."""
+        """The layer's own name, or the names; raises UnknownName or Unmet with what would do."""
         choices = self.choices(model)
+        if self.several and "," in asked and asked not in (layer.name for layer in model.layers):
+            parts = [part.strip() for part in asked.split(",") if part.strip()] or [asked]
+            return ",".join(dict.fromkeys(self._one(part, choices, model) for part in parts))
+        return self._one(asked, choices, model)
+
+    def _one(self, asked: str, choices: tuple[Layer, ...], model: Model) -> str:
         if asked in ("first", "last"):
             return self._by_place(asked, choices, model).name
         layer = model.layer(asked)
         if layer not in choices:
             has = f"its output is {layer.shape or 'not one array'}, its kind is {layer.kind}"
             near = ", ".join(choice.name for choice in choices[-3:]) or "no layer of this model"
+            if self.which == "places" and layer.shape[:2] == (1, 1):
+                has += ", and a map of one place shows nothing"
             raise Unmet(f"layer {asked!r} has no {self.which}: {has}; try {near}")
         return layer.name
 
     def _by_place(self, asked: str, choices: tuple[Layer, ...], model: Model) -> Layer:
         if not choices:
             raise Unmet(f"{model.name} has no layer with {self.which}" + _why_no_layers(model))
+        chosen = last_of(choices, model) if self.which == "places" and asked == "last" else None
+        if chosen is not None:
+            return chosen
         good = [c for c in choices if c.kind not in ("block", "pooling", "dropout", "reshape", "resize")]
         if asked == "first":
             good = [c for c in good if c.kind == "convolution"] or good
@@ -65,8 +82,9 @@ def _why_no_layers(model: Model) -> str:
     return f": {model.cannot['activations']}" if "activations" in model.cannot else ""
 
 
-#: A layer whose output is a stack of maps, and one that holds kernels.
+#: A layer whose output is a stack of maps, one with places (or several such), and one that holds kernels.
 MapsLayer = Annotated[str, LayerOf("maps")]
+PlacesLayers = Annotated[str, LayerOf("places", several=True)]
 KernelsLayer = Annotated[str, LayerOf("kernels")]
 
 
@@ -130,6 +148,7 @@ class Settings:
         properties: dict[str, Any] = self._form.model_json_schema().get("properties", {})
         for name, choice in self.layers.items():
             properties[name]["layer"] = choice.which
+            properties[name]["several"] = choice.several
             if model is not None:
                 properties[name]["choices"] = [layer.name for layer in choice.choices(model)]
         return properties
@@ -151,8 +170,8 @@ def _refuse_unknown_type(hint: Any, name: str, owner: str) -> None:
         shown = getattr(hint, "__name__", str(hint))
         raise BadSetting(
             f"{owner}: setting {name!r} has type {shown}; settings are int, float, bool, str, Literal[…], "
-            "a layer (MapsLayer, KernelsLayer), or one of these or None"
+            "a layer (MapsLayer, PlacesLayers, KernelsLayer), or one of these or None"
         )
 
 
-__all__ = ["Field", "KernelsLayer", "LayerOf", "MapsLayer", "Settings"]
+__all__ = ["Field", "KernelsLayer", "LayerOf", "MapsLayer", "PlacesLayers", "Settings"]

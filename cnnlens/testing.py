@@ -21,6 +21,7 @@ from .look import look
 from .model import Model
 from .panels import Panel, panel_array
 from .settings import Settings
+from .tape import CALLS, Call, Tape
 from .tiny import TinyModel, tiny_torch
 from .visualiser import Visualiser
 
@@ -102,8 +103,9 @@ def _assert_same(one: Panel, other: Panel, what: str) -> None:
 def check_model(model: Model, tolerance: float = 2e-2) -> None:
     """Hold an adapter to the contract of `Model`.
 
-    Shapes, copies, gradients against differences of the scores, replacement, hiding, errors, and that
-    nothing of the model is changed. `tolerance` is for the differences, relative to the largest gradient.
+    Shapes, copies, gradients against differences of the scores, replacement, the tape against all of these,
+    hiding, errors, and that nothing of the model is changed. `tolerance` is for the differences, relative to
+    the largest gradient.
     """
     x = picture(model)[None]
     before = snapshot(model)
@@ -115,6 +117,8 @@ def check_model(model: Model, tolerance: float = 2e-2) -> None:
         _check_gradient(model, x, tolerance)
     if "activations" in model.can:
         _check_layers(model, x, plain.scores)
+    if "tape" in model.can:
+        _check_tape(model, x, plain.scores)
     fills = model.hide(x[0], [(0, 0, 2, 2), (1, 1, 3, 4)], 0.25)
     covered = np.repeat(x, 2, 0)
     covered[0, 0:2, 0:2] = covered[1, 1:3, 1:4] = 0.25
@@ -137,6 +141,43 @@ def _check_layers(model: Model, x: Array, scores: Array) -> None:
         _assert_close(same, scores, f"{layer.name} replaced by itself")
 
 
+def _check_tape(model: Model, x: Array, scores: Array) -> None:
+    """The tape says what `trace` says: scores, activations, weights, and walked back the gradient."""
+    tape = model.tape(x)
+    _assert_close(tape.scores, scores, "the tape's scores")
+    shown = [name for name in tape.layers if model.layer(name).shape]
+    seen = model.trace(x, watch=shown).activations
+    for name in shown:
+        _assert_close(tape.calls[tape.layers[name]].output, seen[name], f"{name} on the tape")
+    for call in tape.calls[1:]:
+        _check_call(model, tape, call)
+    start = np.zeros_like(tape.scores)
+    start[..., 0] = 1
+    walked = model.input.per_pixel(tape.walk({len(tape.calls) - 1: start}))
+    if scores.ndim == 2:
+        gradient = model.trace(x, watch=["input"], target=0).gradients["input"]
+        _assert_close(walked, gradient, "the tape walked back")
+
+
+def _check_call(model: Model, tape: Tape, call: Call) -> None:
+    info, inputs, params = call.info, tape.inputs(call), dict(call.params)
+    assert info.kind in CALLS, f"{info.name}: {info.kind!r} is no kind of call"
+    assert max(info.inputs) < info.index, f"{info.name} reads what comes after it"
+    if info.kind == "other":
+        return  # it may be of a kind that cannot be run again
+    _assert_close(call.run(inputs), call.output, f"{info.name} run again")
+    _assert_close(call.run(inputs, params), call.output, f"{info.name} with its own weights")
+    shares = call.pull(call.output, inputs)
+    assert [s.shape for s in shares] == [i.shape for i in inputs], f"{info.name}: shapes of its shares"
+    if "kernel" in params:
+        doubled = call.run(inputs, {"kernel": 2 * params["kernel"]})
+        bias = params.get("bias", np.zeros(1, np.float32))
+        _assert_close(doubled + bias, 2 * call.output, f"{info.name} with twice its kernel")
+        own = model.weights(info.name) if info.name in tape.layers else {}
+        if own.get("kernel", np.zeros(0)).shape == params["kernel"].shape:
+            _assert_close(params["kernel"], own["kernel"], f"{info.name}: its kernel")
+
+
 def _check_gradient(model: Model, x: Array, tolerance: float) -> None:
     """The gradient along a few directions against central differences of the score."""
     gradient = model.trace(x, watch=["input"], target=0).gradients["input"]
@@ -152,7 +193,7 @@ def _check_gradient(model: Model, x: Array, tolerance: float) -> None:
 
 
 def _assert_close(got: Array, wanted: Array, what: str) -> None:
-    error = float(np.abs(got - wanted).max()) / max(float(np.abs(wanted).max()), 1e-9)
+    error = float(np.abs(got - wanted).max(initial=0)) / max(float(np.abs(wanted).max(initial=0)), 1e-9)
     assert error <= 1e-4, f"{what}: relative error {error:.2g}"
 
 

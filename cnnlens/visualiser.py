@@ -43,6 +43,8 @@ class Cost(NamedTuple):
 
 
 CostOf = Cost | Callable[[Model, Mapping[str, Any]], Cost]
+#: What visualisers are listed under, in this order; a guest may name another.
+FAMILIES = ("features", "gradients", "class activation maps", "perturbation", "relevance", "others")
 #: Given a model and settings: what stands against the picture, if anything does.
 Judge = Callable[[Model, Mapping[str, Any]], Iterable[Reason]]
 
@@ -63,6 +65,7 @@ class Visualiser(Generic[P, A]):
     by_target: bool
     cost: CostOf
     judge: Judge | None = None
+    family: str = "others"
 
     def __call__(self, subject: Probe | Model, *args: P.args, **kwargs: P.kwargs) -> A:
         """The function itself, its first parameter first."""
@@ -118,6 +121,7 @@ def visualiser(
     by_target: bool = True,
     cost: CostOf = Cost(1),  # noqa: B008 (an immutable tuple)
     judge: Judge | None = None,
+    family: str = "others",
     name: str | None = None,
 ) -> Callable[[Callable[Concatenate[S, P], A]], Visualiser[P, A]]:
     """Make a function a visualiser.
@@ -126,7 +130,8 @@ def visualiser(
     where it reads `model.native` and not just any will do; `paper` author and year, `link` where to read it;
     `by_target` whether the answer hangs on the class asked about; `cost` in passes, or a
     function of model and settings; `judge` a function of model and settings that yields an `Approximate` or
-    `Impossible` for each thing that stands against the picture. The name is the function's own in kebab case.
+    `Impossible` for each thing that stands against the picture; `family` what it is listed under.
+    The name is the function's own in kebab case.
 
     Raises BadSetting for a signature that cannot be served.
     """
@@ -151,6 +156,7 @@ def visualiser(
             by_target=by_target and _reads_image(function, own),
             cost=cost,
             judge=judge,
+            family=family,
         )
 
     return wrap

@@ -147,6 +147,8 @@ WORDS = {
     "cnnlens.Field": "pydantic's `Field`: bounds and description of a setting. See [settings](settings.md).",
     "cnnlens.KernelsLayer": "`Annotated[str, LayerOf(\"kernels\")]`: a setting that is a layer with kernels.",
     "cnnlens.MapsLayer": "`Annotated[str, LayerOf(\"maps\")]`: a setting that is a layer with maps.",
+    "cnnlens.PlacesLayers": "`Annotated[str, LayerOf(\"places\", several=True)]`: a setting that is a layer with "
+    "places, or several with commas between them.",
     "cnnlens.Panel": "Any of the [panels](panels.md).",
     "cnnlens.errors": "The module of all [errors](errors.md).",
     "cnnlens.hookimpl": "Marks a function of a plugin as an implementation of a [hook](hooks.md).",
@@ -276,7 +278,7 @@ def settings() -> Iterator[str]:
     """The kinds of settings, and every place where one is named."""
     yield "# Settings, preprocessing, drawing\n\n## Settings of visualisers\n"
     yield inspect.getdoc(sys.modules["cnnlens.settings"]) or ""
-    yield "\nA setting's type is `int`, `float`, `bool`, `str`, a `Literal[…]`, a layer (`MapsLayer`,"
+    yield "\nA setting's type is `int`, `float`, `bool`, `str`, a `Literal[…]`, a layer (`MapsLayer`, `PlacesLayers`,"
     yield "`KernelsLayer`), or one of these or `None`. Bounds and help are added by"
     yield "`Annotated[type, Field(ge=…, le=…, gt=…, lt=…, description=…)]`.\n"
     yield (inspect.getdoc(cnnlens.LayerOf) or "") + "\n"

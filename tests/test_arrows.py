@@ -43,9 +43,13 @@ ARROWS: dict[str, set[str]] = {
     "backends": {"arrays", "errors", "layer", "model", "preprocess", "tape", "targets"},
     "opening": {"backends", "checkpoints", "errors", "labels", "model"},
     "demo": {"errors", "opening"},
+    # which layers have places of the picture, and which of them to take
+    "tokens": {"arrays", "errors", "layer", "model"},
+    "reach": {"layer", "model"},
+    "candidates": {"layer", "model", "reach", "tokens"},
     # a Model and a picture become panels
     "probe": {"arrays", "errors", "images", "layer", "model", "tape", "targets"},
-    "settings": {"errors", "layer", "model"},
+    "settings": {"candidates", "errors", "layer", "model"},
     "doctor": {"arrays", "errors", "images", "layer", "model", "preprocess"},
     "visualiser": {"errors", "model", "panels", "probe", "settings", "verdict"},
     "registry": {"errors", "hookspecs", "visualiser"},
@@ -60,14 +64,14 @@ ARROWS: dict[str, set[str]] = {
     # the kit, for guests as for us
     "tiny": {"arrays", "layer", "model", "preprocess"},
     "testing": {
-        "arrays", "errors", "layer", "look", "model", "opening", "panels", "settings", "tiny",
+        "arrays", "errors", "layer", "look", "model", "opening", "panels", "settings", "tape", "tiny",
         "visualiser",
     },
     # the faces
     FACE: {
-        "arrays", "errors", "hookspecs", "images", "layer", "look", "model", "opening", "panels",
-        "preprocess", "probe", "registry", "result", "settings", "tape", "targets", "verdict", "viewer",
-        "visualiser", "doctor",
+        "arrays", "candidates", "errors", "hookspecs", "images", "layer", "look", "model", "opening", "panels",
+        "preprocess", "probe", "registry", "result", "settings", "tape", "targets", "tokens", "verdict",
+        "viewer", "visualiser", "doctor",
     },
     "viewer": {
         FACE, "arrays", "demo", "describe", "errors", "images", "labels", "layer", "look", "model", "opening",
@@ -192,7 +196,7 @@ def reached_room(one: Import, rooms: set[str]) -> str | None:
 
 
 #: `from cnnlens import look` is the function on the face, `from . import registry` the room.
-FACE_FIRST = {"doctor", "look", "visualiser"}
+FACE_FIRST = {"candidates", "doctor", "look", "visualiser"}
 
 
 def core_files() -> list[Path]:

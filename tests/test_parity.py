@@ -47,6 +47,8 @@ def test_parity(pair: tuple[dict[str, Any], dict[str, Any], str]) -> None:
 def test_parity_covers_every_visualiser(pair: tuple[dict[str, Any], dict[str, Any], str]) -> None:
     shown = {name.split("/")[1] for name in pair[1] if name.startswith("look/")}
     first = {"class-probabilities", "feature-maps", "filter-weights", "saliency", "occlusion", "grad-cam"}
+    first |= {"cam", "grad-cam++", "xgrad-cam", "hires-cam", "layer-cam", "eigen-cam", "eigen-grad-cam"}
+    first |= {"smooth-grad-cam++", "score-cam", "ablation-cam", "finer-cam", "full-grad"}
     assert first <= shown <= {visualiser.name for visualiser in cnnlens.visualisers()}
 
 

@@ -55,7 +55,7 @@ class Recording:
             made = _axis_of(self._axes, step.writes[0], step.into[0])
             outs = self._called(step, given, places, axes, made, only_first)
         self._values.update(zip(step.writes, map(still, outs), strict=True))
-        if step.name and len(step.writes) == 1 and step.writes[0] in self._places:
+        if step.name and len(step.writes) == 1 and step.writes[0] in self._places and not only_first:
             self.layers[step.name] = self._places[step.writes[0]]
 
     def _called(
@@ -161,6 +161,8 @@ class KerasCall(Call):
     ) -> None:
         self._part, self._owner, self._given, self._out = part, owner, tuple(given), still(out)
         self._live = [i for i, place in enumerate(places) if place is not None]
+        # a model without an axis for channels is fed pictures that have one all the same
+        self._bare = {i for i in self._live if places[i] == 0 and len(given[i].shape) == 3}
         self._axes, self._axis, self._slot = list(axes), axis, slot
         reads = tuple(place for place in places if place is not None)
         self.info = CallInfo(index, name, part.kind, part.function, reads, self.output.shape[1:], part.hyper)
@@ -205,19 +207,20 @@ class KerasCall(Call):
 
         def pulled(cotangent: Array) -> tuple[Array, ...]:
             found = pull([_laid(np.asarray(cotangent), self._axis)])
+            zeros = (np.zeros(leaf.shape, np.float32) for leaf in leaves)
+            shares = [
+                _restored(zero if g is None else g, self._axes[i])
+                for i, zero, g in zip(self._live, zeros, found, strict=True)
+            ]
             return tuple(
-                np.zeros(leaf.shape, np.float32) if g is None else _restored(g, self._axes[i])
-                for i, leaf, g in zip(self._live, leaves, found, strict=True)
+                s[..., None] if i in self._bare else s for i, s in zip(self._live, shares, strict=True)
             )
 
         return _restored(array(outs[0]), self._axis), pulled
 
     def _leaves(self, inputs: Sequence[Array]) -> list[Array]:
-        leaves = [_laid(np.asarray(v), self._axes[i]) for i, v in zip(self._live, inputs, strict=True)]
-        ranks = [len(self._given[i].shape) for i in self._live]  # a model without an axis for channels
-        return [
-            leaf[..., 0] if leaf.ndim == rank + 1 else leaf for leaf, rank in zip(leaves, ranks, strict=True)
-        ]
+        given = zip(self._live, map(np.asarray, inputs), strict=True)
+        return [v[..., 0] if i in self._bare else _laid(v, self._axes[i]) for i, v in given]
 
     def _applied(self, leaves: Sequence[Any], params: Mapping[str, Array]) -> Any:
         given = list(self._given)

@@ -111,7 +111,7 @@ class Recorder(TorchFunctionMode):
                     out=tensor,
                     slot=None if target is not None or isinstance(out, Tensor) else slot,
                     written=writes,
-                    axis=_usual(tensor) if axis is None or axis >= tensor.ndim - 1 else axis,
+                    axis=_usual(tensor) if axis is None else axis if axis < tensor.ndim - 1 else -1,
                     axes=axes,
                     owner=self._owner(),
                 )

@@ -80,7 +80,8 @@ class InProcess:
         told |= {"schema": chosen.settings.schema(self._model), "resolved": None, "passes": None}
         if told["why_not"] is None:
             resolved = chosen.settings.resolve(settings, self._model)
-            cost = chosen.cost_of(self._model, resolved)
+            cost, verdict = chosen.cost_of(self._model, resolved), chosen.verdict(self._model, resolved)
+            told |= {"verdict": verdict.facts() | {"words": str(verdict)}}
             told |= {"resolved": resolved, "cost": str(cost), "passes": cost.forwards + cost.backwards}
         return told
 

@@ -9,7 +9,7 @@ import numpy as np
 from cnnlens import Bars, Cost, Field, Note, Probe, hookimpl, visualiser
 
 
-@visualiser(title="Class probabilities", needs={"classes"}, cost=Cost(1), by_target=False)
+@visualiser(title="Class probabilities", family="features", needs={"classes"}, cost=Cost(1), by_target=False)
 def class_probabilities(
     probe: Probe,
     *,

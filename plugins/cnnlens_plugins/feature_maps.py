@@ -11,7 +11,7 @@ from cnnlens import Array, Cost, Field, MapsLayer, Note, Probe, Tiles, hookimpl,
 Scale = Literal["unit", "layer", "global"]
 
 
-@visualiser(title="Feature maps", needs={"activations"}, cost=Cost(1), by_target=False)
+@visualiser(title="Feature maps", family="features", needs={"activations"}, cost=Cost(1), by_target=False)
 def feature_maps(
     probe: Probe,
     *,

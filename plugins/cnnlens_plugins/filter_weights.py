@@ -13,7 +13,7 @@ Ranks = npt.NDArray[np.intp]
 Answer = tuple[Tiles | Bars | Note, ...]
 
 
-@visualiser(title="Filter weights", needs={"weights"}, cost=Cost(0))
+@visualiser(title="Filter weights", family="features", needs={"weights"}, cost=Cost(0))
 def filter_weights(
     model: Model,
     *,

@@ -33,6 +33,8 @@ export function icon(name) {
 /** A button that is only a sign; `words` say what it does. */
 export const sign = (name, words, onclick, disabled = false) => h("button", { class: "quiet", title: words, "aria-label": words, disabled, onclick }, icon(name));
 
+export const fact = (...words) => h("p", { class: "facts" }, words);
+
 export const fold = (words, ...inside) => h("details", {}, h("summary", {}, words), inside);
 
 /** Three figures and a real minus, as on every colour bar. */

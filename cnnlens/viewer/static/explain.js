@@ -1,9 +1,9 @@
 // Choose a visualiser, set it, run it, stop it. The form comes from the declaration alone.
-import { $, fold, h, hint, said, segments } from "./dom.js";
+import { $, fact, fold, h, hint, said, segments } from "./dom.js";
 import * as api from "./api.js";
 import * as pictures from "./pictures.js";
 import * as state from "./state.js";
-import { card, web } from "./panels.js";
+import { card, paper } from "./panels.js";
 
 const CHEAP = 32; // passes that are run without asking when something they hang on changes
 let visualisers = [];
@@ -16,7 +16,7 @@ const parts = {};
 const chosen = () => visualisers.find((one) => one.name === state.get("vis")) ?? visualisers.find((one) => one.name === "grad-cam" && !one.why_not) ?? visualisers.find((one) => !one.why_not) ?? visualisers[0];
 
 export function begin(known) {
-	visualisers = [...known].sort((a, b) => Boolean(a.why_not) - Boolean(b.why_not));
+	visualisers = known;
 	parts.choices = h("div", { class: "choices", role: "group", "aria-label": "Visualisers" });
 	parts.about = h("div", { class: "about" });
 	parts.form = h("form", { class: "form", onsubmit: (event) => { event.preventDefault(); running ? running.abort() : go(); } });
@@ -49,12 +49,13 @@ function request() {
 function build() {
 	if (state.get("view") !== "explain" || !visualisers.length) return;
 	const vis = chosen();
-	parts.choices.replaceChildren(...visualisers.map((one) => h("button", {
+	const families = Map.groupBy(visualisers, (one) => one.family);
+	parts.choices.replaceChildren(...[...families].map(([family, all]) => h("p", {}, h("small", {}, family), all.map((one) => h("button", {
 		"aria-pressed": String(one === vis), class: one.why_not ? "unable" : null, title: one.why_not ?? one.description, onclick: () => choose(one),
-	}, one.title)));
-	const source = vis.paper ? h("a", { href: web(vis.link), target: "_blank", rel: "noopener noreferrer" }, vis.paper) : null;
+	}, one.title)))));
+	const source = paper(vis);
 	const from = vis.plugin?.startsWith("cnnlens:") ? null : `from ${vis.plugin} ${vis.version}`;
-	parts.about.replaceChildren(h("p", {}, vis.description), h("p", { class: "facts" }, source, source && from ? " · " : "", from ?? ""),
+	parts.about.replaceChildren(h("p", {}, vis.description), fact(source, source && from ? " · " : "", from),
 		vis.details ? fold("What its numbers mean", h("p", {}, vis.details)) : "");
 	parts.form.hidden = Boolean(vis.why_not);
 	if (vis.why_not) {
@@ -79,6 +80,7 @@ function fields(vis) {
 	parts.run = h("button", { type: "submit", class: "primary" }, "Run");
 	parts.cost = h("span", { class: "cost" });
 	parts.complaint = h("p", { class: "complaint", role: "alert" });
+	parts.verdict = h("p", { class: "facts verdict" });
 	const reach = [];
 	if (vis.reads_image) {
 		reach.push(select("Pictures", [["", "this one"], ["all", `all ${pictures.all().length}`]], state.get("of", ""), (value) => state.set({ of: value })));
@@ -87,7 +89,7 @@ function fields(vis) {
 		const tops = [["", "the one chosen"], ...[2, 3, 5].map((k) => [String(k), `the ${k} likeliest`])];
 		reach.push(select("Classes", tops, state.get("top", ""), (value) => state.set({ top: value })));
 	}
-	parts.form.replaceChildren(h("div", { class: "fields" }, vis.settings.map((one) => control(vis, one)), reach), parts.complaint, h("div", { class: "row wrap go" }, parts.run, parts.cost));
+	parts.form.replaceChildren(h("div", { class: "fields" }, vis.settings.map((one) => control(vis, one)), reach), parts.verdict, parts.complaint, h("div", { class: "row wrap go" }, parts.run, parts.cost));
 }
 
 function select(words, options, value, change) {
@@ -133,10 +135,11 @@ async function price(again) {
 	try {
 		priced = await api.visualiser(vis.name, state.settings(), mine.signal);
 		if (mine.signal.aborted) return;
+		parts.verdict.textContent = priced.verdict.words;
 		const { images, top } = request();
 		const count = Math.max(1, images.length) * (vis.by_target && top ? top : 1);
 		const passes = priced.passes * count;
-		parts.cost.textContent = count > 1 ? `${priced.cost} × ${count} = ${passes.toLocaleString("en").replaceAll(",", " ")} passes` : priced.cost;
+		parts.cost.textContent = priced.cost + (count > 1 ? ` × ${count} = ${passes} passes` : "");
 		if (again && state.get("run") && passes <= CHEAP) await go();
 		else stale();
 	} catch (error) {
@@ -169,7 +172,7 @@ async function go() {
 		show(told);
 		return end(mine, job.state === "cancelled" ? said("Stopped.") : null);
 	} catch (error) {
-		if (error.name === "AbortError") return end(mine, h("p", { class: "facts" }, "Stopped."));
+		if (error.name === "AbortError") return end(mine, fact("Stopped."));
 		return end(mine, said(error.message, h("button", { onclick: go }, "Try again")));
 	}
 }

@@ -1,5 +1,5 @@
 // The keyboard. Every key does what a control on the page does too.
-import { $, fold, h, sign } from "./dom.js";
+import { $, fact, fold, h, sign } from "./dom.js";
 import * as layers from "./layers.js";
 import * as pictures from "./pictures.js";
 
@@ -41,7 +41,7 @@ function help() {
 	dialog.replaceChildren(
 		h("div", { class: "row" }, h("h2", { id: "h-help" }, "Keys"), sign("close", "Close", () => dialog.close())),
 		h("dl", { class: "keys" }, KEYS.map(([keys, words]) => [h("dt", {}, keys.split(" ").filter(Boolean).map((key) => (key === "–" ? key : h("kbd", {}, key)))), h("dd", {}, words)])),
-		h("p", { class: "facts" }, "What you look at is in the address: reload, back and bookmarks work. Scripts have the same powers: ", h("a", { href: "api/v1/openapi.json" }, "the REST API"), "."),
+		fact("What you look at is in the address: reload, back and bookmarks work. Scripts have the same powers: ", h("a", { href: "api/v1/openapi.json" }, "the REST API"), "."),
 		plugins());
 	dialog.showModal();
 }

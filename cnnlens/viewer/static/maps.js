@@ -1,5 +1,5 @@
 // The maps of the chosen layer for the chosen picture.
-import { $, h, hint, icon, number, said, segments } from "./dom.js";
+import { $, fact, h, hint, icon, number, said, segments } from "./dom.js";
 import * as api from "./api.js";
 import * as layers from "./layers.js";
 import * as pictures from "./pictures.js";
@@ -37,7 +37,7 @@ function headOf(layer) {
 	const order = h("div", { class: "seg", role: "group", "aria-label": "Order" });
 	segments(scale, SCALES, state.get("scale", "layer"), (v) => state.set({ scale: v === "layer" ? null : v, page: null }));
 	segments(order, [["index", "number"], ["energy", "strength", "The strongest first"]], state.get("order", "index"), (v) => state.set({ order: v === "index" ? null : v, page: null }));
-	return h("header", { class: "head" }, h("div", { class: "what" }, h("h2", {}, icon(layer.kind), layer.name), h("p", { class: "facts" }, layers.words(layer))),
+	return h("header", { class: "head" }, h("div", { class: "what" }, h("h2", {}, icon(layer.kind), layer.name), fact(layers.words(layer))),
 		layer.has_maps ? h("div", { class: "row wrap" }, h("span", { class: "pair" }, "Scale", scale), h("span", { class: "pair" }, "Order", order)) : null);
 }
 
@@ -74,7 +74,7 @@ async function load(host, layer, head) {
 		cells.fill(answer.id, 0, panel, page * PAGE);
 		under.replaceWith(bar.element);
 		empty.element.replaceWith(cells.element);
-		notes.replaceChildren(...told.panels.filter((p) => p.kind === "Note").map((p) => h("p", {}, p.text)), h("p", { class: "facts" }, `${number(told.facts.seconds)} s`));
+		notes.replaceChildren(...told.panels.filter((p) => p.kind === "Note").map((p) => h("p", {}, p.text)), fact(`${number(told.facts.seconds)} s`));
 		dispatchEvent(new Event("maps"));
 	} catch (error) {
 		if (error.name === "AbortError") return;

@@ -1,5 +1,5 @@
 // Results as cards: one panel after the other, whatever plugin they come from.
-import { fold, h, number, s, times } from "./dom.js";
+import { fact, fold, h, number, s, times } from "./dom.js";
 import * as api from "./api.js";
 import { painted, query, theme } from "./colours.js";
 import { follow, legend, pager, reader, sheet, PAGE } from "./sheet.js";
@@ -12,7 +12,7 @@ export function card(told, image) {
 	const chance = typeof facts.probability === "number" ? ` ${facts.probability.toFixed(3)}` : "";
 	const meta = [facts.image, facts.settings?.layer, `${number(facts.seconds)} s`].filter(Boolean).join(" · ");
 	return h("article", { class: "card" },
-		h("header", {}, h("h3", {}, facts.title, facts.target_name ? [" · ", h("b", {}, facts.target_name), h("span", { class: "num" }, chance)] : ""), h("p", { class: "facts" }, meta)),
+		h("header", {}, h("h3", {}, facts.title, facts.target_name ? [" · ", h("b", {}, facts.target_name), h("span", { class: "num" }, chance)] : ""), fact(meta)),
 		told.panels.map((panel, n) => view(told, panel, n, image)), foot(told));
 }
 
@@ -25,11 +25,11 @@ function foot(told) {
 	});
 	const how = fold("How this came to be", h("pre", {}, JSON.stringify(facts, null, 1)));
 	return h("footer", {}, h("div", { class: "row wrap" }, h("span", { class: "files" }, files),
-		facts.paper ? h("a", { href: web(facts.link), target: "_blank", rel: "noopener noreferrer" }, facts.paper) : null), how);
+		paper(facts)), how);
 }
 
-/** A plugin's link, if it is one to the web: nothing else becomes an address. */
-export const web = (link) => (/^https?:\/\//.test(link ?? "") ? link : null);
+/** A plugin's paper, with its link if that is one to the web: nothing else becomes an address. */
+export const paper = ({ paper, link }) => paper && h("a", { href: /^https?:\/\//.test(link ?? "") ? link : null, target: "_blank", rel: "noopener noreferrer" }, paper);
 
 function view(told, panel, n, image) {
 	const draw = { Heatmap: heatmap, Tiles: tiles, Picture: photo, Bars: bars, Curve: curve, Table: table, Note: note }[panel.kind];

@@ -1,5 +1,5 @@
 // The picture, the strip of all pictures, upload, and what the network says it is.
-import { $, h, icon, said, segments, sign, times } from "./dom.js";
+import { $, fact, h, icon, said, segments, sign, times } from "./dom.js";
 import * as api from "./api.js";
 import * as state from "./state.js";
 
@@ -135,7 +135,7 @@ async function predict() {
 	const shown = current();
 	const host = $("predictions");
 	bars = [];
-	if (!shown) return host.replaceChildren(h("p", { class: "facts" }, "of the picture, when there is one"));
+	if (!shown) return host.replaceChildren(fact("of the picture, when there is one"));
 	if (!host.childElementCount) host.replaceChildren(...Array.from({ length: 5 }, () => h("div", { class: "bar-row ghost" })));
 	try {
 		const job = await api.run({ images: [shown.id], visualisers: [{ name: "class-probabilities" }] }, { signal: mine.signal });

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from cnnlens import Approximate, Cost, Field, Heatmap, Impossible, Model, Probe, hookimpl, visualiser
+from cnnlens import Approximate, Cost, Field, Heatmap, Impossible, Model, Probe, visualiser
 
 from .clipping import deconvolved, heatmap
 from .verdicts import blind_reasons, clipping_reasons
@@ -19,6 +19,7 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | I
 
 @visualiser(
     title="DeconvNet",
+    family="gradients",
     needs={"tape"},
     paper="Zeiler & Fergus, 2013",
     link="https://arxiv.org/abs/1311.2901",
@@ -42,9 +43,3 @@ def deconvnet(
     little of it hangs on the class (Mahendran & Vedaldi, 2016).
     """
     return heatmap(probe, probe.walk(deconvolved), sign, join, "deconvolved")
-
-
-@hookimpl
-def cnnlens_visualisers() -> list[object]:
-    """What this plugin brings."""
-    return [deconvnet]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from PIL import Image, ImageFilter
 
-from cnnlens import Array, Cost, Field, Heatmap, Impossible, Model, Note, Probe, Tape, hookimpl, visualiser
+from cnnlens import Array, Cost, Field, Heatmap, Impossible, Model, Note, Probe, Tape, visualiser
 
 from .multipliers import Multipliers
 from .start import cotangents
@@ -24,6 +24,7 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Impossible]:
 
 @visualiser(
     title="DeepLIFT",
+    family="relevance",
     needs={"tape"},
     paper="Shrikumar, Greenside & Kundaje, 2017",
     link="https://arxiv.org/abs/1704.02685",
@@ -83,9 +84,3 @@ def baseline_of(pixels: Array, baseline: Baseline) -> Array:
         return np.stack([np.asarray(plane.filter(blur), np.float32) / 255 for plane in planes], -1)
     value = pixels.mean((0, 1)) if baseline == "mean" else {"black": 0.0, "grey": 0.5, "white": 1.0}[baseline]
     return np.broadcast_to(np.asarray(value, np.float32), pixels.shape)
-
-
-@hookimpl
-def cnnlens_visualisers() -> list[object]:
-    """What this plugin brings."""
-    return [deeplift]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from cnnlens import Approximate, Cost, Field, Heatmap, Impossible, Model, Probe, hookimpl, visualiser
+from cnnlens import Approximate, Cost, Field, Heatmap, Impossible, Model, Probe, visualiser
 
 from .clipping import guided, heatmap
 from .verdicts import clipping_reasons
@@ -18,6 +18,7 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | I
 
 @visualiser(
     title="Guided backpropagation",
+    family="gradients",
     needs={"tape"},
     paper="Springenberg, Dosovitskiy, Brox & Riedmiller, 2014",
     link="https://arxiv.org/abs/1412.6806",
@@ -42,9 +43,3 @@ def guided_backprop(
     al., 2018).
     """
     return heatmap(probe, probe.walk(guided), sign, join, "guided gradient")
-
-
-@hookimpl
-def cnnlens_visualisers() -> list[object]:
-    """What this plugin brings."""
-    return [guided_backprop]

@@ -17,7 +17,6 @@ from cnnlens import (
     Model,
     Note,
     Probe,
-    hookimpl,
     visualiser,
 )
 
@@ -45,6 +44,7 @@ def cost(model: Model, settings: Mapping[str, Any]) -> Cost:
 
 @visualiser(
     title="LRP",
+    family="relevance",
     needs={"tape"},
     paper="Bach et al., 2015",
     link="https://doi.org/10.1371/journal.pone.0130140",
@@ -101,9 +101,3 @@ def _account(arrived: float, score: float, ledger: Ledger) -> str:
         most = max(ledger.others, key=lambda name: abs(ledger.others[name]))
         text += f"; stabilisers, zeros and rims {others:.3g}, most of it at {most}"
     return text
-
-
-@hookimpl
-def cnnlens_visualisers() -> list[object]:
-    """What this plugin brings."""
-    return [lrp]

@@ -120,7 +120,9 @@ def slowly(net: Twin, other: Twin, target: int) -> Values:
 @pytest.mark.parametrize("seed", range(4))
 def test_it_is_its_slow_twin_with_gates_sums_and_overlapping_windows(seed: int) -> None:
     module = small(seed)
-    probe = Probe(cnnlens.wrap(module, preprocess=SPEC), np.random.default_rng(seed).random((6, 6, 2), np.float32), 1)
+    probe = Probe(
+        cnnlens.wrap(module, preprocess=SPEC), np.random.default_rng(seed).random((6, 6, 2), np.float32), 1
+    )
     grey = baseline_of(probe.pixels, "mean")
     tape = probe.model.tape(np.stack([probe.pixels, grey]))
     net, other = (Twin(module, x.transpose(2, 0, 1)) for x in tape.calls[0].output)

@@ -92,9 +92,7 @@ def test_composites_are_zennits(name: str, composite: str, lite0: Model, cat: Pa
             key: torch.from_numpy(end)[None, :, None, None]
             for key, end in zip(("low", "high"), ends_of(probe.model), strict=True)
         }
-    hooks = getattr(zennit_composites, COMPOSITES[composite])(
-        **ends, canonizers=[Merged()]
-    )
+    hooks = getattr(zennit_composites, COMPOSITES[composite])(**ends, canonizers=[Merged()])
     target = probe.target.index
     assert target is not None
     found = theirs(modular(name, probe.model.native), fed(probe, torch.float32), {target: 1.0}, hooks)

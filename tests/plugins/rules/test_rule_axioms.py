@@ -86,7 +86,9 @@ def relevance(probe: Probe, composite: Composite, epsilon: float) -> tuple[np.nd
 @few
 @given(stages, seeds)
 def test_lrp_0_keeps_the_score_where_there_are_no_biases(stages: list[tuple[str, int]], seed: int) -> None:
-    found, _, score = relevance(probe_of(opened(stages, "reused", False, seed), seed), COMPOSITES["zero"], 0.0)
+    found, _, score = relevance(
+        probe_of(opened(stages, "reused", False, seed), seed), COMPOSITES["zero"], 0.0
+    )
     assert abs(found.sum() - score) <= 1e-6 * (abs(found).sum() + abs(score))
 
 
@@ -138,7 +140,9 @@ def test_a_relu_in_other_words_is_the_same(stages: list[tuple[str, int]], seed: 
     for relu in ("inplace", "functional", "reused"):
         probe = probe_of(opened(stages, relu, True, seed), seed)
         pair = probe.model.tape(np.stack([probe.pixels, np.zeros_like(probe.pixels)]))
-        seen[relu] = [relevance(probe, COMPOSITES[name], 1e-3)[0] for name in ("epsilon", "epsilon-plus-flat")]
+        seen[relu] = [
+            relevance(probe, COMPOSITES[name], 1e-3)[0] for name in ("epsilon", "epsilon-plus-flat")
+        ]
         seen[relu] += [contributions(probe, pair), probe.walk(guided), probe.walk(deconvolved)]
     for first, *others in zip(*seen.values(), strict=True):
         for other in others:
