@@ -9,9 +9,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import numpy as np
 import parity_net
-from cnnlens_plugins.rules import cnnlens_visualisers
 
 import cnnlens
+from cnnlens_plugins.rules import cnnlens_visualisers
 
 
 def main(framework: str, out: str) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 import nets
 import numpy as np
 import pytest
-from cnnlens_plugins.rules.clipping import deconvolved, guided
-from cnnlens_plugins.rules.deconvnet import deconvnet
-from cnnlens_plugins.rules.guided_backprop import guided_backprop
 from needs import need
 
 import cnnlens
 from cnnlens import Model, Probe, look
+from cnnlens_plugins.rules.clipping import deconvolved, guided
+from cnnlens_plugins.rules.deconvnet import deconvnet
+from cnnlens_plugins.rules.guided_backprop import guided_backprop
 
 torch = need("torch")
 attr = need("captum.attr")

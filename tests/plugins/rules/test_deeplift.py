@@ -13,11 +13,11 @@ from typing import Any
 import nets
 import numpy as np
 import pytest
-from cnnlens_plugins.rules.deeplift import baseline_of, contributions, deeplift
 from needs import need
 
 import cnnlens
 from cnnlens import Model, Probe, look
+from cnnlens_plugins.rules.deeplift import baseline_of, contributions, deeplift
 
 torch = need("torch")
 attr = need("captum.attr")

@@ -12,14 +12,14 @@ from typing import Any
 import nets
 import numpy as np
 import pytest
-from cnnlens_plugins.rules.linear import Stabiliser
-from cnnlens_plugins.rules.lrp import ends_of, lrp
-from cnnlens_plugins.rules.relevance import Composite, Relevance
-from cnnlens_plugins.rules.start import cotangents
 from needs import need
 
 import cnnlens
 from cnnlens import Model, Probe, look
+from cnnlens_plugins.rules.linear import Stabiliser
+from cnnlens_plugins.rules.lrp import ends_of, lrp
+from cnnlens_plugins.rules.relevance import Composite, Relevance
+from cnnlens_plugins.rules.start import cotangents
 
 torch = need("torch")
 zennit_composites = need("zennit.composites")

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cnnlens_plugins.rules.linear import Stabiliser
-from cnnlens_plugins.rules.lrp import ends_of
-from cnnlens_plugins.rules.relevance import Composite, Relevance
-from cnnlens_plugins.rules.start import cotangents
 from needs import need
 
 import cnnlens
 from cnnlens import Probe
+from cnnlens_plugins.rules.linear import Stabiliser
+from cnnlens_plugins.rules.lrp import ends_of
+from cnnlens_plugins.rules.relevance import Composite, Relevance
+from cnnlens_plugins.rules.start import cotangents
 
 need("torch")
 from twin import SPEC, Affine, Twin, Values, small  # noqa: E402

@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cnnlens_plugins.rules.clipping import deconvolved, guided
-from cnnlens_plugins.rules.deeplift import contributions
-from cnnlens_plugins.rules.linear import Stabiliser
-from cnnlens_plugins.rules.relevance import COMPOSITES, Composite, Relevance
-from cnnlens_plugins.rules.start import cotangents
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from needs import need
 
 import cnnlens
 from cnnlens import Model, Probe
+from cnnlens_plugins.rules.clipping import deconvolved, guided
+from cnnlens_plugins.rules.deeplift import contributions
+from cnnlens_plugins.rules.linear import Stabiliser
+from cnnlens_plugins.rules.relevance import COMPOSITES, Composite, Relevance
+from cnnlens_plugins.rules.start import cotangents
 
 torch = need("torch")
 nn = torch.nn

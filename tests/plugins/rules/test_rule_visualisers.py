@@ -10,7 +10,6 @@ from typing import Any
 import nets
 import numpy as np
 import pytest
-from cnnlens_plugins.rules import cnnlens_visualisers
 from engines import ENGINES, run_on
 from needs import need
 
@@ -18,6 +17,7 @@ import cnnlens
 from cnnlens import Heatmap, Model, Note, Probe, look
 from cnnlens.errors import Unmet
 from cnnlens.testing import check_visualiser
+from cnnlens_plugins.rules import cnnlens_visualisers
 
 OURS: dict[str, Any] = {v.name: v for v in cnnlens_visualisers()}  # type: ignore[attr-defined]
 torch = need("torch")
