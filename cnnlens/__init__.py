@@ -23,7 +23,7 @@ from .preprocess import InputSpec
 from .probe import Probe
 from .result import Result, Sheet
 from .settings import Field, KernelsLayer, LayerOf, MapsLayer, PlacesLayers
-from .tape import Call, Tape
+from .tape import Call, CallInfo, Tape
 from .targets import Target
 from .tokens import Grid, fold
 from .verdict import Approximate, Impossible, Verdict
@@ -61,8 +61,8 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "Approximate", "Array", "Bars", "Call", "Candidate", "CnnlensError", "Cost", "Curve", "Field", "Grid",
-    "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "KernelsLayer", "Layer", "LayerOf",
+    "Approximate", "Array", "Bars", "Call", "CallInfo", "Candidate", "CnnlensError", "Cost", "Curve", "Field",
+    "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "KernelsLayer", "Layer", "LayerOf",
     "MapsLayer", "Model", "Note", "Panel", "Picture", "PlacesLayers", "Probe", "Result", "Sheet", "Table",
     "Tape", "Target", "Tiles", "Trace", "Verdict", "Visualiser", "candidates", "doctor", "errors", "fold",
     "hookimpl", "inspect", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",

@@ -154,7 +154,10 @@ class Probe:
     @functools.cached_property
     def tape(self) -> Tape:
         """The pass over this picture as a list of calls, each with its own derivative."""
-        return self.model.tape(self.pixels[None])
+        tape = self.model.tape(self.pixels[None])
+        if self._memory.scores is None:  # the pass has been made: nobody needs another for them
+            self._memory.scores = frozen(tape.scores[0])
+        return tape
 
     def walk(self, rule: Rule | None = None) -> Array:
         """Walk the tape back from the target by a rule; what arrives at what was fed, (h, w, c).

@@ -83,6 +83,12 @@ class Call(ABC):
     ) -> tuple[Array, ...]:
         """Its vector-Jacobian product, one array for each input: at what it read, or at other inputs."""
 
+    def again(
+        self, inputs: Sequence[Array], params: Mapping[str, Array] | None = None
+    ) -> tuple[Array, Callable[[Array], tuple[Array, ...]]]:
+        """`run`, and the `pull` that belongs to it, to be called once; a backend that can shares one run."""
+        return self.run(inputs, params), lambda cotangent: self.pull(cotangent, inputs, params)
+
 
 class Tape:
     """The calls of one pass, those before that hand on to those after; the first is what was fed.

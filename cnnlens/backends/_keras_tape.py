@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -191,15 +191,32 @@ class KerasCall(Call):
     ) -> tuple[Array, ...]:
         """The vector-Jacobian product; the call is run again for it."""
         leaves = self._leaves(inputs) if inputs is not None else [array(self._given[i]) for i in self._live]
-        with unchanged(self._owner, self._placed(params or {})):
-            _, pull = differentiate(lambda given: [self._applied(given, params or {})], leaves)
-        found = pull([_laid(np.asarray(cotangent), self._axis)])
-        zeros = (np.zeros(leaf.shape, np.float32) for leaf in leaves)
-        shares = (
-            _restored(zero if g is None else g, self._axes[i])
-            for i, zero, g in zip(self._live, zeros, found, strict=True)
-        )
-        return tuple(s[..., None] if i in self._bare else s for i, s in zip(self._live, shares, strict=True))
+        return self._again(leaves, params or {})[1](cotangent)
+
+    def again(
+        self, inputs: Sequence[Array], params: Mapping[str, Array] | None = None
+    ) -> tuple[Array, Callable[[Array], tuple[Array, ...]]]:
+        """One run that is both read and pulled on."""
+        return self._again(self._leaves(inputs), params or {})
+
+    def _again(
+        self, leaves: Sequence[Array], params: Mapping[str, Array]
+    ) -> tuple[Array, Callable[[Array], tuple[Array, ...]]]:
+        with unchanged(self._owner, self._placed(params)):
+            outs, pull = differentiate(lambda given: [self._applied(given, params)], leaves)
+
+        def pulled(cotangent: Array) -> tuple[Array, ...]:
+            found = pull([_laid(np.asarray(cotangent), self._axis)])
+            zeros = (np.zeros(leaf.shape, np.float32) for leaf in leaves)
+            shares = [
+                _restored(zero if g is None else g, self._axes[i])
+                for i, zero, g in zip(self._live, zeros, found, strict=True)
+            ]
+            return tuple(
+                s[..., None] if i in self._bare else s for i, s in zip(self._live, shares, strict=True)
+            )
+
+        return _restored(array(outs[0]), self._axis), pulled
 
     def _leaves(self, inputs: Sequence[Array]) -> list[Array]:
         given = zip(self._live, map(np.asarray, inputs), strict=True)

@@ -116,10 +116,22 @@ def described(name: str, args: Args, named: Named, reads: int) -> tuple[str, str
         )
     if plain == "max" and len(args) + len(named) > 1:
         return ("pooling", "max", {}) if reads == 1 else ("other", plain, {})
+    if plain in ("hardtanh", "clamp", "clip", "clamp_min"):
+        return "activation", _bounded(plain, args, named), {}
     kind, function = _KINDS.get(plain, ("other", plain))
     if kind in ("convolution", "transposed-convolution", "dense") and reads > 1:
         return "other", plain, {}  # its weights are computed from the picture
     return kind, function or plain, _hyper(plain, kind, args, named)
+
+
+def _bounded(plain: str, args: Args, named: Named) -> str:
+    """What cuts off at zero is a ReLU, with an upper bound a ReLU6; so nn.ReLU6, which calls hardtanh."""
+    ends = ("min_val", "max_val") if plain == "hardtanh" else ("min", "max")
+    low = _argument(args, named, 1, ends[0], -1 if plain == "hardtanh" else None)
+    high = _argument(args, named, 2, ends[1], 1 if plain == "hardtanh" else None)
+    if isinstance(low, Tensor) or low is None or low != 0:
+        return plain
+    return "relu" if high is None else "relu6"
 
 
 def weights_of(name: str, args: Args, named: Named, read: Collection[int]) -> dict[str, Tensor]:

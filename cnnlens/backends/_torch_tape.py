@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,18 @@ class TorchCall(Call):
             given = self._given(inputs) if inputs is not None else [t.detach() for t in given]
             with torch.enable_grad():
                 out = self._run([t.requires_grad_() for t in given], params or {})
+        return self._pulled(cotangent, given, out)
+
+    def again(
+        self, inputs: Sequence[Array], params: Mapping[str, Array] | None = None
+    ) -> tuple[Array, Callable[[Array], tuple[Array, ...]]]:
+        """One run that is both read and pulled on."""
+        given = self._given(inputs)
+        with torch.enable_grad():
+            out = self._run([t.requires_grad_() for t in given], params or {})
+        return _numpy(out, self._record.axis), lambda cotangent: self._pulled(cotangent, given, out)
+
+    def _pulled(self, cotangent: Array, given: Sequence[Tensor], out: Tensor) -> tuple[Array, ...]:
         back = _tensor(cotangent, self._record.axis, out)
         asked: list[Tensor | None] = [None] * len(given)
         if out.requires_grad:

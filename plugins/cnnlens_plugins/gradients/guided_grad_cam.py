@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -11,7 +11,6 @@ from PIL import Image
 from cnnlens import (
     Approximate,
     Array,
-    Call,
     Cost,
     Field,
     Heatmap,
@@ -21,26 +20,19 @@ from cnnlens import (
     Note,
     Probe,
     visualiser,
-)  # fmt: skip  # isort: skip
+)  # fmt: skip
 
+from ..rules.clipping import guided
+from ..rules.verdicts import clipping_reasons
 from .joining import Join, join_channels
 from .scale import attributed
 
 Enlarge = Literal["bilinear", "nearest"]
-#: Zero below zero, the value itself above, up to a ceiling that some have; torch calls ReLU6 "hardtanh".
-RECTIFIERS = frozenset(("relu", "relu6", "hardtanh", "clamp", "clamp_min"))
 
 
 def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | Impossible]:
     """Only where there are ReLUs can the way back be guided."""
-    found = {call.function for call in model.calls if call.kind == "activation"}
-    if not found & RECTIFIERS:
-        named = f"its activations are {', '.join(sorted(found))}" if found else "it has no activations"
-        yield Impossible(f"guided backpropagation changes what ReLUs hand back, and {named}")
-    elif others := sorted(found - RECTIFIERS):
-        yield Approximate(
-            f"guided backpropagation is defined for ReLU; {', '.join(others)} hand back plain gradients"
-        )
+    yield from clipping_reasons("Guided backpropagation", model.calls)
 
 
 @visualiser(
@@ -72,7 +64,7 @@ def guided_grad_cam(
     probe.look_at(layer, gradients=True)
     weights = probe.gradients(layer).mean((0, 1), dtype=np.float64)
     cam = np.maximum((probe.activations(layer) * weights).sum(-1), 0)
-    guided = probe.model.input.per_pixel(probe.walk(guided_rule))
+    guided = probe.model.input.per_pixel(probe.walk(guided))
     values = guided * enlarged(cam, probe.pixels.shape[:2], enlarge)[..., None]
     heatmap = attributed(
         join_channels(values, join),
@@ -83,14 +75,6 @@ def guided_grad_cam(
     if not cam.any():
         return heatmap, Note(f"empty, since Grad-CAM is: at {layer} no place speaks for the class")
     return (heatmap,)
-
-
-def guided_rule(call: Call, arrived: Array) -> Sequence[Array]:
-    """What a call hands back: at a ReLU only what is above zero of its gradient, elsewhere the gradient."""
-    shares = call.pull(arrived)
-    if call.info.kind == "activation" and call.info.function in RECTIFIERS and call.output.min() >= 0:
-        return tuple(np.maximum(share, 0) for share in shares)
-    return shares
 
 
 def enlarged(cam: Array, size: tuple[int, int], how: Enlarge) -> Array:

@@ -69,7 +69,8 @@ def kernel_shap(
     shares, spread = shared_out(rows, values[2:], weights, values[0], values[1])
     exact = len(rows) == 2**count - 2
     heatmap = Heatmap(
-        shares[labels].astype(np.float32), signed=True, title=f"Shapley values of {count} regions", unit=of if of == "probability" else probe.target.unit,
+        shares[labels].astype(np.float32), signed=True, title=f"Shapley values of {count} regions",
+        unit=of if of == "probability" else probe.target.unit,
         means=f"seeing this raises the {of}",
     )  # fmt: skip
     told = (

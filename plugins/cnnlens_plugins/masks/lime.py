@@ -68,7 +68,8 @@ def lime(
     fitted, intercept, spread = weighted_fit(rows.astype(np.float64), values, weights, ridge)
     quality = fit_quality(values, rows @ fitted + intercept, weights)
     heatmap = Heatmap(
-        fitted[labels].astype(np.float32), signed=True, title=f"coefficient of {count} regions", unit=of if of == "probability" else probe.target.unit,
+        fitted[labels].astype(np.float32), signed=True, title=f"coefficient of {count} regions",
+        unit=of if of == "probability" else probe.target.unit,
         means=f"seeing this raises the {of}",
     )  # fmt: skip
     told = (

@@ -255,7 +255,7 @@ def test_guided_grad_cam(probes: dict[str, Probe], name: str) -> None:
 @pytest.mark.parametrize("name", SMALL)
 def test_the_guided_walk_in_double_precision(name: str) -> None:
     """The rule alone: what arrives at what was fed, before any of our float32."""
-    from cnnlens_plugins.gradients.guided_grad_cam import guided_rule
+    from cnnlens_plugins.rules.clipping import guided
 
     torch, captum = need("torch"), need("captum.attr")
     module = NETS[name]().double()
@@ -263,7 +263,7 @@ def test_the_guided_walk_in_double_precision(name: str) -> None:
     probe = Probe(model, photo(3), 2)
     twin = guided_twin(module, torch.float64)
     theirs = captum.GuidedBackprop(twin).attribute(fed(probe).double().requires_grad_(), target=2)
-    ours = probe.walk(guided_rule)
+    ours = probe.walk(guided)
     assert ours.dtype == np.float64 and relative(ours, there(theirs)) <= 1e-9
 
 

@@ -1,0 +1,86 @@
+"""DeepLIFT: what does each pixel add to the score, compared with a picture of nothing?  Shrikumar et al., 2017."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from cnnlens import Array, Cost, Field, Heatmap, Impossible, Model, Note, Probe, Tape, visualiser
+
+from .multipliers import Multipliers
+from .start import cotangents
+from .verdicts import deeplift_reasons
+
+Baseline = Literal["black", "white", "grey", "mean", "blur"]
+
+
+def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Impossible]:
+    """What has no multiplier."""
+    return deeplift_reasons(model.calls)
+
+
+@visualiser(
+    title="DeepLIFT",
+    family="relevance",
+    needs={"tape"},
+    paper="Shrikumar, Greenside & Kundaje, 2017",
+    link="https://arxiv.org/abs/1704.02685",
+    cost=Cost(2, 2),
+    judge=judge,
+)
+def deeplift(
+    probe: Probe,
+    *,
+    baseline: Annotated[
+        Baseline, Field(description="what the picture is compared with: a colour, its mean, or it blurred")
+    ] = "black",
+) -> tuple[Heatmap, Note]:
+    """How far each pixel's difference from a baseline moves the score.
+
+    The rescale rule, in units of score, summed over the colour channels: positive raises the score above the
+    baseline's, negative lowers it, and together they make the difference between the two; the note holds them to
+    it. Of a maximum that changed, the place that made it change is told; products are shared exactly.
+    """
+    pictures = np.stack([probe.pixels, baseline_of(probe.pixels, baseline)])
+    tape = probe.model.tape(pictures)
+    shares = contributions(probe, tape)
+    values = shares.sum(-1)
+    heatmap = Heatmap(
+        values,
+        signed=True,
+        title=f"DeepLIFT against {baseline}",
+        unit=probe.target.unit,
+        means=f"raises the score above that of {baseline}",
+    )
+    scores = _values(probe, tape)
+    made, wanted = float(values.sum(dtype=np.float64)), float(scores[0] - scores[1])
+    return heatmap, Note(
+        f"contributions add up to {made:.4g}; the target is {scores[0]:.4g} for the picture and "
+        f"{scores[1]:.4g} for the baseline, {wanted:.4g} apart"
+    )
+
+
+def contributions(probe: Probe, tape: Tape) -> Array:
+    """What each number that is fed adds to the target, (h, w, c), from the tape of picture and baseline."""
+    fed = tape.calls[0].output
+    start = {place: np.repeat(pull[:1], 2, 0) for place, pull in cotangents(probe, tape).items()}
+    multipliers = tape.walk(start, Multipliers(tape))
+    return np.asarray(multipliers[0] * (fed[0] - fed[1]))
+
+
+def _values(probe: Probe, tape: Tape) -> Array:
+    seen = {name: tape.calls[tape.layers[name]].output for name in probe.target.layers}
+    return probe.target.value(tape.scores, seen)
+
+
+def baseline_of(pixels: Array, baseline: Baseline) -> Array:
+    """The picture (h, w, c) in [0, 1] that the difference is taken from."""
+    if baseline == "blur":
+        blur = ImageFilter.GaussianBlur(min(pixels.shape[:2]) / 12)
+        planes = [Image.fromarray((plane * 255).astype(np.uint8)) for plane in np.moveaxis(pixels, -1, 0)]
+        return np.stack([np.asarray(plane.filter(blur), np.float32) / 255 for plane in planes], -1)
+    value = pixels.mean((0, 1)) if baseline == "mean" else {"black": 0.0, "grey": 0.5, "white": 1.0}[baseline]
+    return np.broadcast_to(np.asarray(value, np.float32), pixels.shape)
