@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors
 from .arrays import Array
+from .attribution import Join, attributed, join_channels
 from .candidates import Candidate, candidates
 from .doctor import doctor
 from .errors import CnnlensError
@@ -61,9 +62,10 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "Approximate", "Array", "Bars", "Call", "CallInfo", "Candidate", "CnnlensError", "Cost", "Curve", "Field",
-    "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "KernelsLayer", "Layer", "LayerOf",
-    "MapsLayer", "Model", "Note", "Panel", "Picture", "PlacesLayers", "Probe", "Result", "Sheet", "Table",
-    "Tape", "Target", "Tiles", "Trace", "Verdict", "Visualiser", "candidates", "doctor", "errors", "fold",
-    "hookimpl", "inspect", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
+    "Approximate", "Array", "Bars", "Call", "CallInfo", "Candidate", "CnnlensError", "Cost", "Curve",
+    "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
+    "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
+    "PlacesLayers", "Probe", "Result", "Sheet", "Table", "Tape", "Target", "Tiles", "Trace", "Verdict",
+    "Visualiser", "attributed", "candidates", "doctor", "errors", "fold", "hookimpl", "inspect",
+    "join_channels", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
 ]  # fmt: skip

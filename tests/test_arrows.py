@@ -32,6 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "layer": set(),
     "outputs": set(),
     "panels": {"arrays", "errors"},
+    "attribution": {"panels"},
     "tape": {"arrays"},
     "verdict": set(),
     "preprocess": {"arrays", "errors"},
@@ -75,7 +76,8 @@ ARROWS: dict[str, set[str]] = {
     },
     # the faces
     FACE: {
-        "arrays", "candidates", "errors", "hookspecs", "images", "layer", "look", "model", "opening", "panels",
+        "arrays", "attribution", "candidates", "errors", "hookspecs", "images", "layer", "look", "model",
+        "opening", "panels",
         "preprocess", "probe", "registry", "result", "settings", "tape", "targets", "tokens", "verdict",
         "viewer", "visualiser", "doctor",
     },

@@ -24,11 +24,12 @@ HEAVY = (
 
 #: What `from cnnlens import *` brings. A name added is a promise; one taken away breaks somebody's script.
 PUBLIC = [
-    "Approximate", "Array", "Bars", "Call", "Candidate", "CnnlensError", "Cost", "Curve", "Field", "Grid",
-    "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "KernelsLayer", "Layer", "LayerOf",
-    "MapsLayer", "Model", "Note", "Panel", "Picture", "PlacesLayers", "Probe", "Result", "Sheet", "Table",
-    "Tape", "Target", "Tiles", "Trace", "Verdict", "Visualiser", "candidates", "doctor", "errors", "fold",
-    "hookimpl", "inspect", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
+    "Approximate", "Array", "Bars", "Call", "CallInfo", "Candidate", "CnnlensError", "Cost", "Curve",
+    "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
+    "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
+    "PlacesLayers", "Probe", "Result", "Sheet", "Table", "Tape", "Target", "Tiles", "Trace", "Verdict",
+    "Visualiser", "attributed", "candidates", "doctor", "errors", "fold", "hookimpl", "inspect",
+    "join_channels", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
 ]  # fmt: skip
 
 

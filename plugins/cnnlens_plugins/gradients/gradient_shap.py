@@ -8,13 +8,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from cnnlens import Array, Cost, Field, Heatmap, Model, Note, Probe, visualiser
+from cnnlens import Array, Cost, Field, Heatmap, Model, Note, Probe, attributed, join_channels, visualiser
 
 from .baselines import Plain, baseline_of, drawer
-from .joining import join_channels
 from .paths import completeness
 from .samples import Samples, Values, run_to_run
-from .scale import attributed
 
 From = Literal["mixed", "black", "white", "mean", "blur", "noise"]
 MIXED: tuple[Plain, ...] = ("black", "white", "blur", "noise")

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from cnnlens import Array, Cost, Field, Heatmap, InputSpec, Probe, visualiser
-
-from .joining import join_channels
-from .scale import attributed
+from cnnlens import Array, Cost, Field, Heatmap, InputSpec, Probe, attributed, join_channels, visualiser
 
 Zero = Literal["fed", "black"]
 

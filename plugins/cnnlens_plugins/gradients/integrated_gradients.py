@@ -7,13 +7,24 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from cnnlens import Array, Cost, Curve, Field, Heatmap, Model, Note, Panel, Probe, visualiser
+from cnnlens import (
+    Array,
+    Cost,
+    Curve,
+    Field,
+    Heatmap,
+    Model,
+    Note,
+    Panel,
+    Probe,
+    attributed,
+    join_channels,
+    visualiser,
+)  # fmt: skip
 
 from .baselines import Plain, baseline_of, drawer
-from .joining import join_channels
 from .paths import Rule, completeness, quadrature
 from .samples import Samples, Values, run_to_run
-from .scale import attributed
 
 
 def count_of(baseline: str, repeats: int) -> int:

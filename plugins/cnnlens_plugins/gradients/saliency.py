@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from cnnlens import Cost, Field, Heatmap, Probe, visualiser
-
-from .joining import Join, join_channels
+from cnnlens import Cost, Field, Heatmap, Join, Probe, join_channels, visualiser
 
 Sign = Literal["magnitude", "signed"]
 

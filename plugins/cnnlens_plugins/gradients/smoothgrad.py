@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from cnnlens import Cost, Field, Heatmap, Model, Note, Probe, visualiser
+from cnnlens import Cost, Field, Heatmap, Join, Model, Note, Probe, join_channels, visualiser
 
 from .baselines import drawer
-from .joining import Join, join_channels
 from .saliency import Sign
 from .samples import Samples, Values, run_to_run
 

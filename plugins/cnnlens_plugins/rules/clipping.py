@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnnlens import Array, Call, Heatmap, Probe
+from cnnlens import Array, Call, Heatmap, Join, Probe, attributed, join_channels
 
 from .structure import is_rectifier
 
@@ -23,19 +23,13 @@ def deconvolved(call: Call, arrived: Array) -> Sequence[Array]:
     return [np.maximum(arrived, 0)] if is_rectifier(call.info) else call.pull(arrived)
 
 
-def heatmap(probe: Probe, clipped: Array, sign: str, join: str, title: str) -> Heatmap:
+def heatmap(probe: Probe, clipped: Array, sign: str, join: Join, title: str) -> Heatmap:
     """A clipped gradient (h, w, c) by what was fed, per unit of intensity, its channels joined as saliency does."""
     values = probe.model.input.per_pixel(clipped)
-    values = values if sign == "signed" else np.abs(values)
-    if join == "max":
-        values = np.take_along_axis(values, np.abs(values).argmax(-1, keepdims=True), -1)
-    joined = values.mean(-1) if join == "mean" else values.sum(-1)
-    return Heatmap(
-        joined,
-        signed=sign == "signed",
-        title=f"{title}, {sign}",
-        unit=f"{probe.target.unit} per intensity",
-        means="brighter here, more of what speaks for the target"
-        if sign == "signed"
-        else "the target is here",
-    )
+    unit, title = f"{probe.target.unit} per intensity", f"{title}, {sign}"
+    if sign == "signed":
+        return attributed(
+            join_channels(values, join), title, unit, "brighter here, more of what speaks for the target"
+        )
+    joined = join_channels(np.abs(values), join)
+    return Heatmap(joined, title=title, unit=unit, means="the target is here")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from PIL import Image, ImageFilter
 
-from cnnlens import Array, Cost, Field, Heatmap, Impossible, Model, Note, Probe, Tape, visualiser
+from cnnlens import Array, Cost, Field, Heatmap, Impossible, Model, Note, Probe, Tape, attributed, visualiser
 
 from .multipliers import Multipliers
 from .start import cotangents
@@ -48,9 +48,8 @@ def deeplift(
     tape = probe.model.tape(pictures)
     shares = contributions(probe, tape)
     values = shares.sum(-1)
-    heatmap = Heatmap(
+    heatmap = attributed(
         values,
-        signed=True,
         title=f"DeepLIFT against {baseline}",
         unit=probe.target.unit,
         means=f"raises the score above that of {baseline}",

@@ -17,8 +17,9 @@ from cnnlens import (
     Model,
     Note,
     Probe,
+    attributed,
     visualiser,
-)
+)  # fmt: skip
 
 from .linear import Stabiliser
 from .relevance import COMPOSITES, Ledger, Relevance
@@ -79,8 +80,8 @@ def lrp(
     by = Stabiliser(0.0 if composite == "zero" else epsilon, relative)
     rules = Relevance(tape, COMPOSITES[composite], by, gamma, ends_of(probe.model), tuple(start))
     values = tape.walk(start, rules)[0].sum(-1)
-    heatmap = Heatmap(
-        values, signed=True, title=f"LRP, {composite}", unit=probe.target.unit, means="speaks for the target"
+    heatmap = attributed(
+        values, title=f"LRP, {composite}", unit=probe.target.unit, means="speaks for the target"
     )
     return heatmap, Note(_account(float(values.sum(dtype=np.float64)), probe.score, rules.ledger))
 

@@ -268,7 +268,7 @@ def test_the_guided_walk_in_double_precision(name: str) -> None:
 
 
 def test_enlarging_is_torchs(probes: dict[str, Probe]) -> None:
-    from cnnlens_plugins.gradients.guided_grad_cam import enlarged
+    from cnnlens_plugins.rules.guided_grad_cam import enlarged
 
     functional, torch = need("torch.nn.functional"), need("torch")
     cam = np.random.default_rng(0).random((7, 5), np.float32)

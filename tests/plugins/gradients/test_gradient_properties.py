@@ -13,14 +13,13 @@ from needs import need
 from nets import NETS, SPEC, photo, wrapped
 
 import cnnlens
-from cnnlens import Curve, Heatmap, Model, Probe, look
+from cnnlens import Curve, Heatmap, Model, Probe, join_channels, look
 from cnnlens.errors import Cancelled, Unmet
 from cnnlens.testing import check_visualiser, picture
 from cnnlens.tiny import TinyModel
 from cnnlens_plugins.gradients import cnnlens_visualisers
 from cnnlens_plugins.gradients.baselines import baseline_of, blurred, drawer
 from cnnlens_plugins.gradients.integrated_gradients import integrated_gradients
-from cnnlens_plugins.gradients.joining import join_channels
 from cnnlens_plugins.gradients.samples import Samples
 
 FAMILY = {one.name: one for one in cnnlens_visualisers()}  # type: ignore[attr-defined]
@@ -305,7 +304,7 @@ def test_guided_grad_cam_is_empty_where_grad_cam_is() -> None:
 
 
 def test_colours_end_where_the_title_says_and_the_values_do_not() -> None:
-    from cnnlens_plugins.gradients.scale import attributed
+    from cnnlens import attributed
 
     values = np.random.default_rng(0).standard_normal((50, 50))
     assert attributed(values, "t", "score", "").limits is None

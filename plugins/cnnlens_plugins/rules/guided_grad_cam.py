@@ -15,17 +15,18 @@ from cnnlens import (
     Field,
     Heatmap,
     Impossible,
+    Join,
     MapsLayer,
     Model,
     Note,
     Probe,
+    attributed,
+    join_channels,
     visualiser,
 )  # fmt: skip
 
-from ..rules.clipping import guided
-from ..rules.verdicts import clipping_reasons
-from .joining import Join, join_channels
-from .scale import attributed
+from .clipping import guided
+from .verdicts import clipping_reasons
 
 Enlarge = Literal["bilinear", "nearest"]
 
@@ -64,8 +65,8 @@ def guided_grad_cam(
     probe.look_at(layer, gradients=True)
     weights = probe.gradients(layer).mean((0, 1), dtype=np.float64)
     cam = np.maximum((probe.activations(layer) * weights).sum(-1), 0)
-    guided = probe.model.input.per_pixel(probe.walk(guided))
-    values = guided * enlarged(cam, probe.pixels.shape[:2], enlarge)[..., None]
+    clipped = probe.model.input.per_pixel(probe.walk(guided))
+    values = clipped * enlarged(cam, probe.pixels.shape[:2], enlarge)[..., None]
     heatmap = attributed(
         join_channels(values, join),
         title=f"guided Grad-CAM at {layer}",

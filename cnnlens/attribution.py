@@ -1,13 +1,24 @@
-"""Where the colours of a signed map end, so that a few pixels do not leave the rest white."""
+"""What each pixel had to do with it, as a heatmap: colour channels joined, colours that a few pixels do not spoil."""
 
 from __future__ import annotations
+
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from cnnlens import Heatmap
+from .panels import Heatmap
 
-SHARE = 99.5
+Join = Literal["max", "mean", "sum"]
+_SHARE = 99.5
+
+
+def join_channels(values: npt.NDArray[Any], join: Join) -> npt.NDArray[Any]:
+    """(h, w, c) → (h, w). `max` is the channel that is largest either way, with its sign."""
+    if join == "max":
+        largest = np.abs(values).argmax(-1, keepdims=True)
+        return np.take_along_axis(values, largest, -1)[..., 0]
+    return np.asarray(values.mean(-1) if join == "mean" else values.sum(-1))
 
 
 def attributed(values: npt.NDArray[np.floating], title: str, unit: str, means: str) -> Heatmap:
@@ -16,7 +27,7 @@ def attributed(values: npt.NDArray[np.floating], title: str, unit: str, means: s
     The values are all kept; the title says where the colours end, and how far the values go on.
     """
     sizes = np.abs(values)
-    usual, largest = float(np.percentile(sizes, SHARE)), float(sizes.max())
+    usual, largest = float(np.percentile(sizes, _SHARE)), float(sizes.max())
     if not 0 < 2 * usual < largest:
         return Heatmap(np.asarray(values, np.float32), signed=True, title=title, unit=unit, means=means)
     beyond = f"{title} (1 place in 200 is beyond the colours, up to {largest:.3g})"
