@@ -109,7 +109,8 @@ LATER = {(FACE, "viewer")}
 #: matching entry holds; a file that no entry matches may import none of it.
 EVERYWHERE = {"numpy"}
 AT_IMPORT: dict[str, set[str]] = {
-    "cnnlens/cli.py": {"click"},
+    "cnnlens/cli/__init__.py": {"click"},
+    "cnnlens/cli/printing.py": {"click"},
     "cnnlens/hookspecs.py": {"pluggy"},
     "cnnlens/images/": {"PIL"},
     "cnnlens/preprocess/": {"PIL"},
@@ -126,7 +127,8 @@ AT_IMPORT: dict[str, set[str]] = {
 }
 #: What they may import besides within a function: then it loads only for those who need it.
 ON_CALL: dict[str, set[str]] = {
-    "cnnlens/cli.py": {"tqdm", "numpy"},
+    "cnnlens/cli/progress.py": {"tqdm"},
+    "cnnlens/cli/__init__.py": {"numpy"},
     "cnnlens/checkpoints/keras_source.py": {"h5py"},
     "cnnlens/checkpoints/hdf5_tree.py": {"h5py"},
     "cnnlens/checkpoints/keras_file.py": {"keras", "h5py"},

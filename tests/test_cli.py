@@ -157,7 +157,7 @@ BAD = {
     "an unknown layer": (2, ["run", "grad-cam", "M", "{p}", "--layer", "rellu"], "did you mean 'relu'"),
     "an unknown class": (2, ["run", "grad-cam", "M", "{p}", "-t", "sqare"], "did you mean 'square'"),
     "a class that is too high": (2, ["run", "grad-cam", "M", "{p}", "-t", "17"], "numbered 0 to 2"),
-    "a layer without maps": (1, ["run", "grad-cam", "M", "{p}", "-l", "dense"], "layer 'dense' has no maps"),
+    "a layer without maps": (1, ["run", "grad-cam", "M", "{p}", "-l", "dense"], "layer 'dense' has no places"),
     "an unknown setting": (2, ["run", "occlusion", "M", "{p}", "-s", "wndow=3"], "did you mean 'window'"),
     "a setting out of range": (2, ["run", "occlusion", "M", "{p}", "-s", "window=-3"], "greater than 0, got '-3'"),
     "a setting without value": (2, ["run", "occlusion", "M", "{p}", "-s", "window"], "is not KEY=VALUE"),

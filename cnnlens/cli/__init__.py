@@ -6,19 +6,16 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from .errors import CnnlensError, UsageError
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
-
-    from .model import Model
-    from .result import Result
+from ..errors import CnnlensError, UsageError
+from .arguments import check_out, key_values, open_model
+from .printing import hand_out, output_row, print_visualiser, times
+from .progress import Progress
 
 C = TypeVar("C", bound=Callable[..., Any])
 _memory = click.option(
@@ -90,8 +87,8 @@ def main() -> None:
 @_memory
 def demo(port: int, no_open: bool, memory: str | None) -> None:
     """The viewer on a real network (EfficientNet-Lite0, ImageNet) and real photographs, a cat first."""
-    from .demo import demo_images, demo_model
-    from .viewer import serve
+    from ..demo import demo_images, demo_model
+    from ..viewer import serve
 
     serve(demo_model(memory), demo_images(), port=port, open_browser=not no_open)
 
@@ -107,8 +104,8 @@ def demo(port: int, no_open: bool, memory: str | None) -> None:
 @model_options
 def view(model: str, images: tuple[Path, ...], host: str, port: int, no_open: bool, **opening: Any) -> None:
     """The viewer on your checkpoint MODEL and on IMAGES, files or folders."""
-    from .images import find_images
-    from .viewer import serve
+    from ..images import find_images
+    from ..viewer import serve
 
     pictures = find_images(list(images))
     serve(open_model(model, opening), pictures, host=host, port=port, open_browser=not no_open)
@@ -147,9 +144,9 @@ def run(
     Several images or targets go into a folder or one .html page. `cnnlens plugins` lists the visualisers
     with their settings.
     """
-    from . import registry
-    from .images import find_images
-    from .look import sheet
+    from .. import registry
+    from ..images import find_images
+    from ..look import sheet
 
     chosen = registry.installed().get(visualiser)
     given = key_values(settings)
@@ -164,13 +161,13 @@ def run(
         raise UsageError("--top and --target both say what is explained: give one of them")
     asked = [f"top{rank}" for rank in range(1, top + 1)] if top else list(targets or ("top1",))
     if out is not None:
-        _check_out(out, several=max(1, len(pictures)) * len(asked) > 1)
+        check_out(out, several=max(1, len(pictures)) * len(asked) > 1)
     opened = open_model(model, opening)
-    with _progress(visualiser) as progress:
+    with Progress(visualiser) as progress:
         results = sheet(
             opened, pictures, [chosen], targets=asked, settings={visualiser: given}, progress=progress
         ).results
-    _hand_out(results, out, theme, as_json)
+    hand_out(results, out, theme, as_json)
 
 
 @main.command()
@@ -180,15 +177,15 @@ def run(
 @model_options
 def layers(model: str, outputs: bool, as_json: bool, **opening: Any) -> None:
     """The layers of MODEL in call order: name, kind, output shape, parameters."""
-    from .describe import describe_output
+    from ..describe import describe_output
 
     opened = open_model(model, opening)
     if outputs:
         told = [describe_output(output) for output in opened.output_tree]
-        rows = [("output", "shape", ""), *map(_output_row, told)]
+        rows = [("output", "shape", ""), *map(output_row, told)]
     else:
         told = [vars(layer) for layer in opened.layers]
-        shown = [(one.name, one.kind, _times(one.shape), f"{one.parameters:,}") for one in opened.layers]
+        shown = [(one.name, one.kind, times(one.shape), f"{one.parameters:,}") for one in opened.layers]
         rows = [("layer", "kind", "output", "parameters"), *shown]
     if as_json:
         click.echo(json.dumps(told, default=list))
@@ -198,15 +195,6 @@ def layers(model: str, outputs: bool, as_json: bool, **opening: Any) -> None:
         click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     for ability, reason in sorted(opened.cannot.items()):
         click.echo(f"no {ability}: {reason}", err=True)
-
-
-def _times(shape: Iterable[int]) -> str:
-    return "×".join(map(str, shape)) or "–"
-
-
-def _output_row(told: Mapping[str, Any]) -> tuple[str, ...]:
-    notes = ["taken as the scores"] if told["is_scores"] else []
-    return told["path"], _times(told["shape"]), "; ".join([*notes, *filter(None, [told["means"]])])
 
 
 @main.command()
@@ -233,10 +221,10 @@ def doctor(
     FOLDER holds a sub-folder of pictures for each class, or pictures and a labels.csv of file,label; without
     it only what needs no picture is looked at. Leaves with 0 whatever is found.
     """
-    from .doctor import doctor as examine
+    from ..doctor import doctor as examine
 
     opened = open_model(model, opening)
-    with _progress("doctor") as progress:
+    with Progress("doctor") as progress:
         found = examine(opened, folder, labels_csv=labels_csv, limit=limit, progress=progress)
     click.echo(json.dumps(found.facts(), ensure_ascii=False) if as_json else str(found))
     if out is not None:
@@ -250,7 +238,7 @@ def doctor(
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def inspect(file: Path, every: bool, as_json: bool) -> None:
     """What is in the checkpoint FILE, and what loading it would run; nothing of it is executed."""
-    from .opening import inspect as look_into
+    from ..opening import inspect as look_into
 
     found = look_into(file)
     if as_json:
@@ -269,8 +257,8 @@ def plugins(model: str | None, as_json: bool, **opening: Any) -> None:
 
     With MODEL also whether each of them can read it.
     """
-    from . import registry
-    from .describe import describe_visualiser
+    from .. import registry
+    from ..describe import describe_visualiser
 
     found = registry.installed()
     opened = open_model(model, opening) if model else None
@@ -282,140 +270,6 @@ def plugins(model: str | None, as_json: bool, **opening: Any) -> None:
     for family, some in itertools.groupby(told, lambda v: v["family"]):
         click.echo(click.style(f"\n{family.upper()}", dim=True))
         for v in some:
-            _print_visualiser(v)
+            print_visualiser(v)
     for problem in found.problems:
         click.echo(f"left out: {problem}")
-
-
-def _print_visualiser(told: Mapping[str, Any]) -> None:
-    paper = f"  [{told['paper']}]" if told["paper"] else ""
-    click.echo(click.style(told["name"], bold=True) + f"  {told['description']}{paper}")
-    click.echo(f"  from {told['plugin']} {told['version']}; costs {told['cost']} a picture")
-    if told["verdict"]:
-        level, because = told["verdict"]["level"], "; ".join(told["verdict"]["because"])
-        click.echo(f"  on this model: {level}" + (f", because {because}" if because else ""))
-    for setting in told["settings"]:
-        click.echo(
-            f"  -s {setting['name']}={setting['default']}  ({setting['type']}) {setting['description']}"
-        )
-
-
-def open_model(path: str, opening: Mapping[str, Any]) -> Model:
-    """The model that the common options describe."""
-    from .opening import load
-
-    given = dict(opening)
-    arguments = key_values(given.pop("arch_arg"))
-    return load(path, arch_args={k: _value(v) for k, v in arguments.items()}, **given)
-
-
-def key_values(pairs: tuple[str, ...]) -> dict[str, str]:
-    """`("a=1", "b=x")` → a dict; UsageError for what has no `=`."""
-    found: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise UsageError(f"{pair!r} is not KEY=VALUE")
-        found[key.strip()] = value.strip()
-    return found
-
-
-def _value(text: str) -> Any:
-    """An argument of an architecture: JSON where it is JSON (numbers, true, lists), else text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _check_out(out: Path, several: bool) -> None:
-    """Refuse a place that cannot be written to before anything runs."""
-    from .result import SUFFIXES, check_place
-
-    if str(out) in ("", ".", "-"):
-        raise UsageError("name a file or a folder after -o")
-    if out.is_dir():
-        return
-    if out.suffix and out.suffix.lower() not in SUFFIXES:
-        raise UsageError(
-            f"cannot write {out.name}: the suffix is one of {' '.join(SUFFIXES)}, or name a folder"
-        )
-    if not out.suffix and out.exists():
-        raise UsageError(
-            f"{out} is a file without a suffix: name a folder, or a file with {' '.join(SUFFIXES)}"
-        )
-    if out.suffix:
-        check_place(out)
-        if several and out.suffix.lower() != ".html":
-            raise UsageError(f"several results do not fit into {out.name}: name a folder or an .html file")
-
-
-def _hand_out(results: tuple[Result, ...], out: Path | None, theme: str, as_json: bool) -> None:
-    from .result import Sheet
-
-    options = {"theme": theme}
-    if out is not None:
-        styled = {} if out.suffix.lower() in (".npz", ".json") else options
-        folder = not out.suffix or out.is_dir()
-        written = (
-            Sheet(results).save(out, **styled)
-            if folder or len(results) > 1
-            else [results[0].save(out, **styled)]
-        )
-        for path in written:
-            click.echo(f"wrote {path}", err=as_json)
-    if as_json:
-        manifests = [result.manifest for result in results]
-        told = manifests[0] if len(manifests) == 1 else manifests
-        click.echo(json.dumps(told, ensure_ascii=False, default=str))
-    elif out is None:
-        for result in results:
-            _print_result(result)
-
-
-def _print_result(result: Result) -> None:
-    """A result in words and numbers, for those who named no file."""
-    from .panels import Bars, Note, Table
-    from .render.html import alt_text
-
-    click.echo(result.caption)
-    for panel in result.panels:
-        if isinstance(panel, Bars) and len(panel.values) <= 50:
-            click.echo(f"  {panel.title}:")
-            for name, value in zip(panel.names, panel.values, strict=True):
-                click.echo(f"    {value: .4f}  {name}")
-        elif isinstance(panel, Table):
-            for row in (panel.columns, *panel.rows):
-                click.echo("  " + "  ".join(map(str, row)))
-        else:
-            click.echo("  " + (panel.text if isinstance(panel, Note) else alt_text(panel)))
-
-
-class _progress:
-    """A progress bar on the terminal for work of many passes; silent where nobody looks."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._bar: tqdm[Any] | None = None
-
-    def __enter__(self) -> Callable[[int, int], None]:
-        return self._tick
-
-    def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def _tick(self, done: int, total: int) -> None:
-        if self._bar is None or self._bar.total != total or done < self._bar.n:
-            self._close()
-            self._bar = self._open(total)
-        self._bar.update(done - self._bar.n)
-
-    def _open(self, total: int) -> tqdm[Any]:
-        from tqdm import tqdm
-
-        return tqdm(total=total, desc=self._title, unit="pass", disable=not sys.stderr.isatty(), leave=False)
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-        self._bar = None
