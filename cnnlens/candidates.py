@@ -164,7 +164,11 @@ def _reason(one: Candidate, model: Model, number: int, by_class_token: bool) -> 
         why = "the last norm before the last attention, behind which only the class token is read"
     else:
         why = f"the last of {number} layers with patch tokens"
-    told = [why, f"{one.rows}×{one.columns}", f"one place per {max(one.stride):.3g} pixels"]
+    told = [why, f"{one.rows}×{one.columns}", _spaced(max(one.stride))]
     if one.sees:
         told.append(f"sees {max(one.sees)} of {max(model.input.height, model.input.width)} pixels")
     return ", ".join(told)
+
+
+def _spaced(stride: float) -> str:
+    return f"one place per {stride:.3g} pixels" if stride > 1 else "a place for each pixel"

@@ -124,11 +124,16 @@ class Model(ABC):
     def why_no(self, ability: str) -> str | None:
         """Why this model lacks an ability, in words; None if it has it. A tape is tried, once."""
         if ability == "tape" and ability not in self.cannot:
-            try:
-                _ = self.calls
-            except Unmet as error:
-                self.cannot["tape"] = str(error)
+            return self._no_tape
         return self.cannot.get(ability)
+
+    @functools.cached_property
+    def _no_tape(self) -> str | None:
+        try:
+            _ = self.calls
+        except Unmet as error:
+            return str(error)
+        return None
 
     def layer(self, name: str) -> Layer:
         """The layer of that name, or the output `output:path` as one; UnknownName offers the nearest."""
@@ -240,8 +245,8 @@ class Model(ABC):
         It ends at the scores. Raises Unmet where the network does what no tape can hold.
         """
         x, _ = self._checked(x, (), {})
-        if "tape" in self.cannot:
-            raise Unmet(f"{self.name} has no tape: {self.cannot['tape']}")
+        if reason := self.cannot.get("tape"):
+            raise Unmet(f"{self.name} has no tape: {reason}")
         with self.lock:
             return self.record(self.input.encode(x))
 

@@ -138,7 +138,7 @@ BROKEN = {
         "@visualiser(title='Beside it')\n"
         "def beside_it(probe: Probe) -> Note:\n    'The same plugin, another name.'\n    return Note('')\n"
         "@hookimpl\ndef cnnlens_visualisers(): return [occlusion, beside_it]",
-        "visualiser 'occlusion' is left out: cnnlens:occlusion has that name already",
+        "visualiser 'occlusion' is left out: cnnlens:masks has that name already",
     ),
 }  # fmt: skip
 

@@ -222,7 +222,8 @@ def test_bodies_that_are_not_json(client: FlaskClient) -> None:
 def test_numbers_that_json_has_not(client: FlaskClient, run: Run, image: str) -> None:
     id = run("everything", images=[image])["results"][0]["id"]
     told = json.loads(client.get(f"{API}/results/{id}").text, parse_constant=pytest.fail)
-    assert [panel["kind"] for panel in told["panels"]] == ["Heatmap", "Curve", "Table", "Note"]
+    assert [panel["kind"] for panel in told["panels"]] == ["Heatmap", "Curve", "Table", "Note", "Note"]
+    assert "NaN" in told["panels"][4]["text"]
     values = json.loads(client.get(f"{API}/results/{id}/panels/0.json").text, parse_constant=pytest.fail)
     assert values["values"] == [[None, 1.0], [None, 2.0]]
     assert client.get(f"{API}/results/{id}/panels/2.json").status_code == 422

@@ -93,7 +93,7 @@ def test_without_a_click(visit: Open, scheme: str) -> None:
 def test_grad_cam_by_click(visit: Open) -> None:
     page = visit()
     page.get_by_role("tab", name="Explain").click()
-    page.get_by_role("button", name="Grad-CAM").click()
+    page.get_by_role("button", name="Grad-CAM", exact=True).click()
     assert page.locator(".cost").inner_text() in ("1 forward pass + 1 backward pass", "")
     page.get_by_role("button", name="Run", exact=True).click()
     page.wait_for_selector(".card .map", timeout=20_000)
