@@ -86,8 +86,8 @@ ARROWS: dict[str, set[str]] = {
         "panels", "preprocess", "probe", "registry", "render", "result", "settings", "targets", "visualiser",
     },
     "cli": {
-        FACE, "demo", "describe", "errors", "images", "labels", "layer", "look", "model", "opening", "panels",
-        FACE, "doctor", "registry", "render", "result", "viewer", "visualiser",
+        FACE, "candidates", "demo", "describe", "doctor", "errors", "images", "labels", "layer", "look", "model",
+        "opening", "panels", "registry", "render", "result", "viewer", "visualiser",
     },
     "__main__": {"cli"},
 }  # fmt: skip

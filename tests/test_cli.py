@@ -288,3 +288,13 @@ def test_models_that_return_more_than_scores(shell: Shell, kind: str, targets: l
         assert json.loads(other.output)["facts"]["target_index"] == 1
         wrong = shell("run", "saliency", *model, "--scores", "head.age", shell.picture)
         assert wrong.exit_code == 2 and "did you mean 'heads.age'" in wrong.output
+
+
+def test_layers_with_places_say_which_is_taken_and_why(shell: Shell) -> None:
+    lines = shell("layers", *shell.model, "--places").output.splitlines()
+    (taken,) = [line for line in lines if "taken: " in line]
+    told = json.loads(shell("layers", *shell.model, "--places", "--json").output)
+    (chosen,) = [one for one in told if one["chosen"]]
+    assert taken.split()[0] == chosen["name"] and chosen["reason"] in taken
+    both = shell("layers", *shell.model, "--places", "--outputs")
+    assert both.exit_code == 2 and "ask for one" in both.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -14,7 +15,7 @@ import click
 
 from ..errors import CnnlensError, UsageError
 from .arguments import check_out, key_values, open_model
-from .printing import hand_out, output_row, print_visualiser, times
+from .printing import hand_out, layer_row, output_row, place_row, print_visualiser
 from .progress import Progress
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -173,20 +174,28 @@ def run(
 @main.command()
 @click.argument("model")
 @click.option("--outputs", is_flag=True, help="what MODEL returns instead, and what is taken as its scores")
+@click.option(
+    "--places", is_flag=True, help="the layers that can be explained at instead, and which is taken"
+)
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @model_options
-def layers(model: str, outputs: bool, as_json: bool, **opening: Any) -> None:
+def layers(model: str, outputs: bool, places: bool, as_json: bool, **opening: Any) -> None:
     """The layers of MODEL in call order: name, kind, output shape, parameters."""
+    from ..candidates import candidates
     from ..describe import describe_output
 
+    if outputs and places:
+        raise UsageError("--outputs and --places are two different lists: ask for one of them")
     opened = open_model(model, opening)
     if outputs:
         told = [describe_output(output) for output in opened.output_tree]
         rows = [("output", "shape", ""), *map(output_row, told)]
+    elif places:
+        told = [dataclasses.asdict(one) for one in candidates(opened)]
+        rows = [("layer", "kind", "places", "pixels to a place", "pixels seen", ""), *map(place_row, told)]
     else:
         told = [vars(layer) for layer in opened.layers]
-        shown = [(one.name, one.kind, times(one.shape), f"{one.parameters:,}") for one in opened.layers]
-        rows = [("layer", "kind", "output", "parameters"), *shown]
+        rows = [("layer", "kind", "output", "parameters"), *map(layer_row, told)]
     if as_json:
         click.echo(json.dumps(told, default=list))
         return

@@ -67,8 +67,20 @@ def print_visualiser(told: Mapping[str, Any]) -> None:
         )
 
 
-def times(shape: Iterable[int]) -> str:
+def times(shape: Iterable[object]) -> str:
     return "×".join(map(str, shape)) or "–"
+
+
+def layer_row(told: Mapping[str, Any]) -> tuple[str, ...]:
+    """A layer as a line of a table."""
+    return told["name"], told["kind"], times(told["shape"]), f"{told['parameters']:,}"
+
+
+def place_row(told: Mapping[str, Any]) -> tuple[str, ...]:
+    """A layer with places as a line of a table."""
+    places, stride = times((told["rows"], told["columns"])), times(f"{n:.3g}" for n in told["stride"])
+    taken = f"taken: {told['reason']}" if told["chosen"] else ""
+    return told["name"], told["kind"], places, stride, times(told["sees"] or ()), taken
 
 
 def output_row(told: Mapping[str, Any]) -> tuple[str, ...]:
