@@ -6,6 +6,7 @@ Everything that can be refused is refused before the model runs.
 from __future__ import annotations
 
 import platform
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from .panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from .probe import Probe, Progress
 from .result import Result, Sheet
 from .targets import Target, read_target
+from .verdict import Verdict
 from .visualiser import Visualiser
 
 AnyVisualiser = Visualiser[Any, Any]
@@ -56,6 +58,7 @@ def look(
         started = time.perf_counter()
         panels = _called(chosen, probe if probe is not None else model, resolved)
         panels += diagnose(model, probe, panels, chosen.needs, resolved, chosen.by_target)
+        panels += _with_care(verdict, panels)
         seconds = time.perf_counter() - started
         facts = (
             _facts(model, chosen, resolved, probe)
@@ -172,6 +175,16 @@ def _called(chosen: AnyVisualiser, subject: Probe | Model, settings: Mapping[str
             f"visualiser {chosen.name!r} returned {type(answer).__name__}, not a panel or several"
         )
     return panels
+
+
+def _with_care(verdict: Verdict, panels: Sequence[Panel]) -> tuple[Note, ...]:
+    """A note for each reason to read the picture with care that none of its notes has told yet."""
+    told = [panel.text for panel in panels if isinstance(panel, Note)]
+    return tuple(
+        Note(f"Read with care: {reason}")
+        for reason in dict.fromkeys(verdict.because)
+        if not any(re.split("[:,]", reason)[0] in text for text in told)
+    )
 
 
 def _batch(model: Model, chosen: AnyVisualiser, settings: Mapping[str, Any]) -> dict[str, int]:
