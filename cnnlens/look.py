@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .diagnosis import diagnose
+from .diagnosis import diagnose, why_failed
 from .errors import CnnlensError, PluginFailed, UnknownName, Unmet, UsageError
 from .images import Image, Source, open_image
 from .model import Model
@@ -56,7 +56,7 @@ def look(
     with model.lock:
         batch = _batch(model, chosen, resolved)
         started = time.perf_counter()
-        panels = _called(chosen, probe if probe is not None else model, resolved)
+        panels = _called(chosen, model, probe, resolved)
         panels += diagnose(model, probe, panels, chosen.needs, resolved, chosen.by_target)
         panels += _with_care(verdict, panels)
         seconds = time.perf_counter() - started
@@ -159,12 +159,16 @@ def _probe(
     return Probe(model, image, read_target("top1" if target is None else target, model, open_image), progress)
 
 
-def _called(chosen: AnyVisualiser, subject: Probe | Model, settings: Mapping[str, Any]) -> tuple[Panel, ...]:
+def _called(
+    chosen: AnyVisualiser, model: Model, probe: Probe | None, settings: Mapping[str, Any]
+) -> tuple[Panel, ...]:
     try:
-        answer = chosen(subject, **settings)
+        answer = chosen(model if probe is None else probe, **settings)
     except CnnlensError:
         raise
     except Exception as error:
+        if probe is not None and (reason := why_failed(model, probe)):
+            raise Unmet(f"{chosen.title} needs finite scores: {reason}") from error
         raise PluginFailed(f"visualiser {chosen.name!r} failed: {type(error).__name__}: {error}") from error
     kinds = (Heatmap, Tiles, Picture, Bars, Curve, Table, Note)
     panels = (

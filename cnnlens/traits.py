@@ -16,7 +16,6 @@ from .model import Model
 from .verdict import Approximate
 
 T = TypeVar("T")
-MANY = 8  #: who runs the network more often than this can afford one pass more, to see whether it draws
 
 
 def _once(find: Callable[[Model], T]) -> Callable[[Model], T]:
@@ -69,15 +68,17 @@ def untrained_norms(model: Model) -> int:
     return count
 
 
-def doubts(model: Model, *, by_gradients: bool, passes: int) -> Iterator[Approximate]:
-    """What stands against any picture that is made by running the model, by its gradients or in so many passes."""
+def doubts(model: Model, by_gradients: bool) -> Iterator[Approximate]:
+    """What stands against any picture that is made by running the model, or by its gradients."""
     short, told = half(model), shares(model)
     if by_gradients and short:
         digits = "3 digits, and those below 6e-8 are zero" if short == "float16" else "2 digits"
-        yield Approximate(f"the model computes in {short}: its gradients have {digits}; open it in float32")
+        yield Approximate(
+            f"the model computes in {short}: its gradients have {digits}, more of them in float32"
+        )
     if by_gradients and told:
-        yield Approximate(f"{told}; the surer the model, the nearer to zero are their gradients")
-    if (model.draws or passes > MANY) and draws(model):
+        yield Approximate(f"{told}, and the surer the model, the nearer to zero are their gradients")
+    if model.draws and draws(model):
         yield Approximate("this network draws random numbers: the same picture gets other scores each time")
     if count := untrained_norms(model):
         norms = "its batch norm has" if count == 1 else f"all {count} batch norms have"

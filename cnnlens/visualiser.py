@@ -90,7 +90,7 @@ class Visualiser(Generic[P, A]):
         if unreached := tuple(self._unreached(model, chosen)):
             return Verdict.of(unreached)
         judged = tuple(self.judge(model, chosen)) if self.judge else ()
-        return Verdict.of((*judged, *self._doubts(model, chosen)))
+        return Verdict.of((*judged, *self._doubts(model)))
 
     def why_not(self, model: Model) -> str | None:
         """Why this visualiser cannot read that model, in words; None if it can."""
@@ -119,12 +119,10 @@ class Visualiser(Generic[P, A]):
                 at = "the picture" if name == "input" else name
                 yield Impossible(f"{self.title} needs gradients at {at}: {reason}")
 
-    def _doubts(self, model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate]:
+    def _doubts(self, model: Model) -> Iterator[Approximate]:
         """What the host itself has against what is made by running this model."""
         if self.reads_image:
-            by_gradients = bool(self.needs & {"gradients", "tape"})
-            passes = self.cost_of(model, settings).forwards
-            yield from doubts(model, by_gradients=by_gradients, passes=passes)
+            yield from doubts(model, bool(self.needs & {"gradients", "tape"}))
 
     def cost_of(self, model: Model, settings: Mapping[str, Any]) -> Cost:
         """The passes that one picture and one target will take with these settings."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from ._outputs import flattened
 
+QUANTISED = "its weights are quantised, and torch takes no gradient through those"
 #: With gradients these run call by call, without them as one: their layers would be others.
 _FICKLE = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
 
@@ -30,15 +30,12 @@ def ran_with_gradients(
         try:
             with torch.enable_grad():
                 return output, _why_dead(root(_begun(fed)), root)
-        except RuntimeError as error:
-            return output, _forbids(error) or str(error)
+        except Exception as error:  # torch's own, or the user's code
+            return output, _forbids(error)
     try:
         output = run(_begun(fed), True)
-    except RuntimeError as error:
-        reason = _forbids(error)
-        if reason is None:
-            raise
-        return run(fed, False), reason
+    except Exception as error:
+        return run(fed, False), _forbids(error)  # raises the same where gradients are not to blame
     return output, _why_dead(output, root)
 
 
@@ -49,18 +46,17 @@ def _begun(fed: Tensor) -> Tensor:
 
 def _why_dead(output: Any, root: nn.Module) -> str | None:
     """Why nothing of what was returned hangs on what was fed; None where something does, or nothing came."""
+    if any("quantized" in type(part).__module__ for part in root.modules()):
+        return QUANTISED
     found = [t for t in flattened(output, lambda value: isinstance(value, Tensor)).values() if t.numel()]
     if not found or any(t.requires_grad for t in found):
         return None
-    if any("quantized" in type(part).__module__ for part in root.modules()):
-        return "its weights are quantised, and torch takes no gradient through those"
     return "its forward detaches what it computes, or runs under no_grad"
 
 
-def _forbids(error: RuntimeError) -> str | None:
-    """What torch says of gradients where it would run the same without; None for any other error."""
-    text = str(error).partition("\n")[0]
-    return f"its forward cannot run with gradients ({text})" if re.search("grad|in-?place", text) else None
+def _forbids(error: Exception) -> str:
+    text = str(error).partition("\n")[0] or type(error).__name__
+    return f"its forward cannot run with gradients ({text})"
 
 
 def random_states(device: torch.device) -> list[Any]:

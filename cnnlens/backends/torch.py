@@ -25,7 +25,7 @@ from ._torch_detections import DETECTED, is_detections, prepares_itself, reached
 from ._torch_layers import Survey, survey
 from ._torch_memory import free_on, peak_on
 from ._torch_outputs import Outputs, shares
-from ._torch_reach import random_states
+from ._torch_reach import QUANTISED, random_states
 from ._torch_recorder import recording
 from ._torch_state import frozen_in_eval
 from ._torch_tape import tape_of
@@ -95,6 +95,8 @@ class TorchModel(Model):
     def why_no(self, ability: str) -> str | None:
         """As everywhere; gradients are missing where they reach neither the picture nor its last maps."""
         dead = self._unreached["input"]
+        if dead == QUANTISED and ability == "tape":
+            return dead
         if dead and ability == "gradients" and ability not in self.cannot:
             maps = [layer.name for layer in self.layers if len(layer.shape) > 1]
             if not maps or self.unreached(maps[-1]):
@@ -109,10 +111,12 @@ class TorchModel(Model):
             grey = np.full((1, self.input.height, self.input.width, self.input.channels), 0.5, np.float32)
             try:
                 with self.lock:
-                    self.forward(self.input.encode(grey), (name,), {}, True)
+                    ran = self.forward(self.input.encode(grey), (name,), {}, True)
+                    ran.pull({"scores": np.ones_like(ran.scores)}, (name,))
                 self._unreached[name] = None
             except Exception as error:  # torch's own, or the user's code
-                self._unreached[name] = self._unreached["input"] if isinstance(error, Unmet) else str(error)
+                known = isinstance(error, Unmet) or self._survey.dead == QUANTISED
+                self._unreached[name] = self._survey.dead if known else str(error)
         return self._unreached[name]
 
     @property
@@ -195,6 +199,8 @@ class TorchModel(Model):
         with frozen_in_eval(self.module, self._device), recording(self._follower, x) as (recorder, visited):
             end = self._outputs.scores(self.module(recorder.fed))
             end = self._outputs.rows(visited[self._head].inputs[0]) if self._head else end
+            if recorder.place_of(end) is None and self._survey.dead:
+                raise Unmet(self._survey.dead)
         return tape_of(recorder, end, {layer.name for layer in self.layers})
 
     def free_memory(self) -> int:
