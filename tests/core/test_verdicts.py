@@ -95,7 +95,7 @@ def test_a_gradient_is_refused_where_none_comes_back_and_nowhere_else() -> None:
     assert at_maps.any() and model.unreached("body.4") is None
     with pytest.raises(Unmet, match="no gradients at input: its forward detaches"):
         model.trace(PICTURE[None], watch=["input"], target=0)
-    with pytest.raises(Unmet, match="Grad-CAM needs gradients at body.1: its forward detaches"):
+    with pytest.raises(Unmet, match=r"Grad-CAM needs gradients at body\.1: its forward detaches"):
         cnnlens.look(model, PICTURE, "grad-cam", layer="body.1")
     assert "gradients" in model.can and "gradients" not in wrapped(made("detached")).can
 
