@@ -39,9 +39,8 @@ TABLE: dict[str, tuple[str, str]] = {
     """),
     "keras-shares": ("the same in Keras: no graph says where the softmax is", """
         features, occlusion, rise, lime, kernel-shap, eigen-cam, score-cam, ablation-cam | valid
-        cam | not possible | behind its last dense layer logits comes normed
-        guided-backprop, deconvnet, guided-grad-cam, lrp | approximate | cannot be undone
-        deeplift | not possible | no rule for
+        cam | not possible | behind its last dense layer logits comes exp
+        lrp, deeplift | not possible | no rule for exp
         the others | approximate | cannot be undone
     """),
     "half": ("half precision: PyTorch's float16", """
