@@ -6,13 +6,14 @@ Everything that can be refused is refused before the model runs.
 from __future__ import annotations
 
 import platform
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .diagnosis import diagnose
+from .diagnosis import diagnose, why_failed
 from .errors import CnnlensError, PluginFailed, UnknownName, Unmet, UsageError
 from .images import Image, Source, open_image
 from .model import Model
@@ -20,6 +21,7 @@ from .panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from .probe import Probe, Progress
 from .result import Result, Sheet
 from .targets import Target, read_target
+from .verdict import Verdict
 from .visualiser import Visualiser
 
 AnyVisualiser = Visualiser[Any, Any]
@@ -54,8 +56,9 @@ def look(
     with model.lock:
         batch = _batch(model, chosen, resolved)
         started = time.perf_counter()
-        panels = _called(chosen, probe if probe is not None else model, resolved)
+        panels = _called(chosen, model, probe, resolved)
         panels += diagnose(model, probe, panels, chosen.needs, resolved, chosen.by_target)
+        panels += _with_care(verdict, panels)
         seconds = time.perf_counter() - started
         facts = (
             _facts(model, chosen, resolved, probe)
@@ -156,12 +159,16 @@ def _probe(
     return Probe(model, image, read_target("top1" if target is None else target, model, open_image), progress)
 
 
-def _called(chosen: AnyVisualiser, subject: Probe | Model, settings: Mapping[str, Any]) -> tuple[Panel, ...]:
+def _called(
+    chosen: AnyVisualiser, model: Model, probe: Probe | None, settings: Mapping[str, Any]
+) -> tuple[Panel, ...]:
     try:
-        answer = chosen(subject, **settings)
+        answer = chosen(model if probe is None else probe, **settings)
     except CnnlensError:
         raise
     except Exception as error:
+        if probe is not None and (reason := why_failed(model, probe)):
+            raise Unmet(f"{chosen.title} needs finite scores: {reason}") from error
         raise PluginFailed(f"visualiser {chosen.name!r} failed: {type(error).__name__}: {error}") from error
     kinds = (Heatmap, Tiles, Picture, Bars, Curve, Table, Note)
     panels = (
@@ -172,6 +179,16 @@ def _called(chosen: AnyVisualiser, subject: Probe | Model, settings: Mapping[str
             f"visualiser {chosen.name!r} returned {type(answer).__name__}, not a panel or several"
         )
     return panels
+
+
+def _with_care(verdict: Verdict, panels: Sequence[Panel]) -> tuple[Note, ...]:
+    """A note for each reason to read the picture with care that none of its notes has told yet."""
+    told = [panel.text for panel in panels if isinstance(panel, Note)]
+    return tuple(
+        Note(f"Read with care: {reason}")
+        for reason in dict.fromkeys(verdict.because)
+        if not any(re.split("[:,]", reason)[0] in text for text in told)
+    )
 
 
 def _batch(model: Model, chosen: AnyVisualiser, settings: Mapping[str, Any]) -> dict[str, int]:

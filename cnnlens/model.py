@@ -71,6 +71,9 @@ class Model(ABC):
 
     abilities = ("activations", "gradients", "weights", "replace", "classes", "tape")
     even_batches = False  #: whether a batch of another size costs more than its pictures: compiling, say
+    precision = "float32"  #: the floating type that it computes in, as NumPy and frameworks call it
+    #: Whether random numbers were drawn when its layers were found; None where nobody looked.
+    draws: bool | None = None
 
     def __init__(
         self,
@@ -135,6 +138,13 @@ class Model(ABC):
             return str(error)
         return None
 
+    def unreached(self, name: str) -> str | None:
+        """Why no gradient comes back from the scores to a layer, or to "input"; None where one does.
+
+        A backend that can tell overrides this; it costs nothing where gradients come back to the picture.
+        """
+        return None
+
     def layer(self, name: str) -> Layer:
         """The layer of that name, or the output `output:path` as one; UnknownName offers the nearest."""
         if is_output(name):
@@ -175,6 +185,9 @@ class Model(ABC):
             self.layer(name)
         if target:
             self._require("gradients")
+            for name in watch:
+                if reason := self.unreached(name):
+                    raise Unmet(f"{self.name} has no gradients at {name}: {reason}")
         if not all(map(is_output, read)):
             self._require("activations")
         with self.lock:
@@ -262,7 +275,8 @@ class Model(ABC):
         """
         grey = np.full((1, self.input.height, self.input.width, self.input.channels), 0.5, np.float32)
         tape, scores = self.tape(grey), self.trace(grey).scores
-        if not np.allclose(tape.scores, scores, rtol=1e-3, atol=1e-4 * max(1.0, float(np.abs(scores).max()))):
+        largest = float(np.abs(scores[np.isfinite(scores)]).max(initial=1.0))
+        if not np.allclose(tape.scores, scores, rtol=1e-3, atol=1e-4 * largest, equal_nan=True):
             raise Unmet(
                 "played back call by call it gives other scores: it writes into arrays it still reads"
             )

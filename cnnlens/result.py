@@ -56,7 +56,7 @@ class Result:
 
     @property
     def caption(self) -> str:
-        """One line: visualiser · class · layer · model · seconds."""
+        """One line: visualiser · class · layer · model · seconds, and whether it is approximate."""
         facts = self.facts
         parts = [str(facts["title"])]
         if facts.get("target_name"):
@@ -64,7 +64,13 @@ class Result:
             parts.append(f"{facts['target_name']}{chance}")
         parts += [str(facts["settings"]["layer"])] if facts["settings"].get("layer") else []
         parts += [str(facts["model"])]
-        return " · ".join([*parts, f"{facts['seconds']:.2g} s"])
+        parts += [f"{facts['seconds']:.2g} s"]
+        return " · ".join([*parts, "approximate"] if self.is_approximate else parts)
+
+    @property
+    def is_approximate(self) -> bool:
+        """Whether it is to be read with care; its notes say why."""
+        return bool(self.facts.get("verdict", {}).get("level") == "approximate")
 
     @property
     def manifest(self) -> dict[str, Any]:

@@ -79,6 +79,12 @@ class LayerOf:
         return (good or list(choices))[0 if asked == "first" else -1]
 
 
+def names_of(asked: str, model: Model) -> tuple[str, ...]:
+    """The layers that a resolved setting names: one, or several with commas between them."""
+    whole = any(asked == layer.name for layer in model.layers)
+    return (asked,) if whole else tuple(asked.split(","))
+
+
 def _why_no_layers(model: Model) -> str:
     return f": {model.cannot['activations']}" if "activations" in model.cannot else ""
 

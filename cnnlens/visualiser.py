@@ -18,8 +18,9 @@ from .errors import BadSetting
 from .model import Model
 from .panels import Panel
 from .probe import Probe
-from .settings import Settings
-from .verdict import Impossible, Reason, Verdict
+from .settings import Settings, names_of
+from .traits import doubts
+from .verdict import Approximate, Impossible, Reason, Verdict
 
 P = ParamSpec("P")
 S = TypeVar("S", Probe, Model)
@@ -83,11 +84,13 @@ class Visualiser(Generic[P, A]):
 
     def verdict(self, model: Model, settings: Mapping[str, Any] | None = None) -> Verdict:
         """How far its picture of that model can be trusted, with these settings or its defaults."""
-        barred = tuple(self._barred(model))
-        if barred or self.judge is None:
+        if barred := tuple(self._barred(model)):
             return Verdict.of(barred)
         chosen = self.settings.resolve({}, model) if settings is None else settings
-        return Verdict.of(self.judge(model, chosen))
+        if unreached := tuple(self._unreached(model, chosen)):
+            return Verdict.of(unreached)
+        judged = tuple(self.judge(model, chosen)) if self.judge else ()
+        return Verdict.of((*judged, *self._doubts(model)))
 
     def why_not(self, model: Model) -> str | None:
         """Why this visualiser cannot read that model, in words; None if it can."""
@@ -105,6 +108,21 @@ class Visualiser(Generic[P, A]):
         for choice in self.settings.layers.values():
             if not choice.choices(model):
                 yield Impossible(f"{self.title} needs a layer with {choice.which}, and {model.name} has none")
+
+    def _unreached(self, model: Model, settings: Mapping[str, Any]) -> Iterator[Impossible]:
+        """Where gradients are wanted, at the layers that are set or else at the picture, and none comes back."""
+        if "gradients" not in self.needs:
+            return
+        asked = [str(settings[name]) for name in self.settings.layers if settings[name] is not None]
+        for name in dict.fromkeys(name for one in asked for name in names_of(one, model)) or ("input",):
+            if reason := model.unreached(name):
+                at = "the picture" if name == "input" else name
+                yield Impossible(f"{self.title} needs gradients at {at}: {reason}")
+
+    def _doubts(self, model: Model) -> Iterator[Approximate]:
+        """What the host itself has against what is made by running this model."""
+        if self.reads_image:
+            yield from doubts(model, bool(self.needs & {"gradients", "tape"}))
 
     def cost_of(self, model: Model, settings: Mapping[str, Any]) -> Cost:
         """The passes that one picture and one target will take with these settings."""

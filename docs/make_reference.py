@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import runpy
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
@@ -67,6 +68,7 @@ def pages() -> Iterator[tuple[str, str]]:
         "errors.md": error_tree,
         "testing.md": testing,
         "rest.md": rest,
+        "verdicts.md": verdicts,
     }
     for name, make in makers.items():
         text = re.sub(r"[ \t]+\n", "\n", "\n".join(make()))
@@ -310,6 +312,29 @@ def panels() -> Iterator[str]:
         for one in dataclasses.fields(kind):
             yield f"| `{one.name}` | {_code(str(one.type))} | {_default_of(one)} |"
         yield ""
+
+
+TABLE = Path(__file__).parents[1] / "tests" / "core" / "verdict_table.py"
+
+
+def verdicts() -> Iterator[str]:
+    """What is told of each family on each kind of network: the table that tests hold real networks to."""
+    table = runpy.run_path(str(TABLE))
+    yield "# Verdicts\n\nWhat cnnlens tells before each picture, by kind of network. Every cell is tested: a small real"
+    yield "network of that kind is looked at with every visualiser, and what is not possible is refused for that"
+    yield "reason. A network of several kinds has the reasons of all of them. `cnnlens plugins MODEL` tells the"
+    yield "verdicts of your own.\n"
+    yield "| network | visualisers | verdict | because |\n|---|---|---|---|"
+    for key, (words, _) in table["TABLE"].items():
+        for who, level, reason in table["rows_of"](key):
+            names = ", ".join(_linked(name) for name in who)
+            shown = names.replace("the others", "all" if len(table["rows_of"](key)) == 1 else "the others")
+            yield f"| {_cell(words)} | {shown} | {level} | {_cell(reason)} |"
+            words = ""
+
+
+def _linked(name: str) -> str:
+    return f"[{name}](visualisers.md#{name})" if any(name == one.name for one in ours()) else name
 
 
 # -- hooks, errors, REST ------------------------------------------------------------------------

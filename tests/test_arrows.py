@@ -56,7 +56,8 @@ ARROWS: dict[str, set[str]] = {
     "probe": {"arrays", "errors", "images", "layer", "model", "tape", "targets"},
     "settings": {"candidates", "errors", "layer", "model"},
     "doctor": {"arrays", "errors", "images", "layer", "model", "preprocess"},
-    "visualiser": {"errors", "model", "panels", "probe", "settings", "verdict"},
+    "traits": {"model", "verdict"},
+    "visualiser": {"errors", "model", "panels", "probe", "settings", "traits", "verdict"},
     "registry": {"errors", "hookspecs", "visualiser"},
     "describe": {"layer", "model", "outputs", "registry", "visualiser"},
     # panels become pixels; a Result holds both ends
@@ -65,7 +66,7 @@ ARROWS: dict[str, set[str]] = {
     "result": {"arrays", "errors", "panels", "render"},
     "look": {
         "arrays", "diagnosis", "errors", "images", "model", "panels", "probe", "registry", "result", "targets",
-        "visualiser",
+        "verdict", "visualiser",
     },
     # the kit, for guests as for us
     "tiny": {"arrays", "layer", "model", "preprocess"},

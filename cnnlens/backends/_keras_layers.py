@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -112,6 +112,18 @@ def hyper_of(operation: Any) -> dict[str, Any]:
     if is_made_from(operation, "BaseDepthwiseConv"):
         hyper["groups"] = int(operation.kernel.shape[-2])
     return hyper
+
+
+def precision_of(operations: Sequence[Any]) -> str:
+    """The shortest floating type that layers with weights compute in."""
+    used = {str(getattr(one, "compute_dtype", "")) for one in operations if getattr(one, "weights", None)}
+    return next((short for short in ("float16", "bfloat16") if short in used), "float32")
+
+
+def seeds_of(model: Any) -> list[bytes]:
+    """The seeds that its layers draw by; they change when some are drawn."""
+    seeds = [v for v in getattr(model, "variables", ()) if "seed" in v.name]
+    return [np.asarray(array(v)).tobytes() for v in seeds]
 
 
 def weights_of(operation: Any) -> dict[str, Array]:

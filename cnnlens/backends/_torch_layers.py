@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..layer import Layer
 from ._torch_calls import Call, Follower, is_block
+from ._torch_reach import ran_with_gradients
 
 _KINDS: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
     ((nn.modules.conv._ConvNd,), "convolution"),
@@ -49,6 +50,7 @@ class Survey:
     head: str | None = None
     activation: str | None = None
     ends: tuple[str, ...] = ()
+    dead: str | None = None  # why no gradient leads back to the picture
 
 
 def survey(follower: Follower, fed: Tensor, scores_in: Callable[[Any], list[Tensor]]) -> Survey:
@@ -56,12 +58,18 @@ def survey(follower: Follower, fed: Tensor, scores_in: Callable[[Any], list[Tens
 
     `scores_in` finds the tensors of scores in what was returned: one, but for detections.
     """
-    watcher = _Watcher()
-    watcher.axis[id(fed)] = 1
-    with torch.no_grad(), follower.following(watcher.visit, enter=watcher.enter, observe=watcher.observe):
-        output = follower.root(fed)
+    watcher = _Watcher(fed)
+
+    def run(x: Tensor, differentiable: bool) -> Any:
+        nonlocal watcher
+        watcher = _Watcher(x)
+        following = follower.following(watcher.visit, enter=watcher.enter, observe=watcher.observe)
+        with torch.set_grad_enabled(differentiable), following:
+            return follower.root(x)
+
+    output, dead = ran_with_gradients(follower.root, fed, run)
     layers = [layer for layer in watcher.layers if layer is not None]
-    found = Survey(tuple(layers), watcher.axes, output)
+    found = Survey(tuple(layers), watcher.axes, output, dead=dead)
     ends = scores_in(output)
     found.ends = tuple(dict.fromkeys(name for t in ends for name in watcher.maker.get(id(t), ())))
     if len(ends) == 1:
@@ -72,13 +80,13 @@ def survey(follower: Follower, fed: Tensor, scores_in: Callable[[Any], list[Tens
 class _Watcher:
     """Keeps what is seen during the survey; tensors are held, so that an id stays one tensor's."""
 
-    def __init__(self) -> None:
+    def __init__(self, fed: Tensor) -> None:
         self.layers: list[Layer | None] = []
         self.axes: dict[str, int] = {}
-        self.axis: dict[int, int] = {}  # id of a tensor → where its channels are
+        self.axis: dict[int, int] = {id(fed): 1}  # id of a tensor → where its channels are
         self.maker: dict[int, tuple[str, ...]] = {}  # id of a tensor → the layers it comes from
         self.calls: dict[str, Call] = {}
-        self._held: list[Any] = []
+        self._held: list[Any] = [fed]
         self._begun: dict[str, list[int]] = {}
 
     def enter(self, base: str) -> None:

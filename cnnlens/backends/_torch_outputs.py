@@ -81,6 +81,16 @@ _MEANS = {
 }
 
 
+def shares(scores: Tensor, activation: str | None) -> dict[str, str]:
+    """What to say of scores that are probabilities already, by a softmax that is out of reach."""
+    rows = scores.detach().float()
+    if activation is not None or rows.ndim < 2 or rows.shape[1] < 2 or not torch.isfinite(rows).all():
+        return {}
+    if rows.min() < 0 or rows.max() > 1 or not torch.allclose(rows.sum(1), rows.new_ones(1), atol=1e-3):
+        return {}
+    return {"scores": "scores are probabilities: the softmax inside its forward cannot be undone"}
+
+
 def _detected(tree: Mapping[str, Any]) -> bool:
     return tree.keys() == _MEANS.keys()
 

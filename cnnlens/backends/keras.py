@@ -25,6 +25,8 @@ from ._keras_layers import (
     described,
     direct,
     is_of_a_picture,
+    precision_of,
+    seeds_of,
     weights_of,
 )
 from ._keras_opaque import Opaque
@@ -74,7 +76,7 @@ class KerasModel(Model):
             native=native,
             facts={**told, **(facts or {})},
         )
-        self.output_tree = tree
+        self.output_tree, self.precision = tree, precision_of(self._body.operations)
         self.ends = (self._body.last,) if self._body.last else ()
 
     @property
@@ -140,7 +142,9 @@ class KerasModel(Model):
 
         try:
             with unchanged(self.native):
+                before = seeds_of(self.native)
                 (scores,), _ = differentiate(function, ())
+                self.draws = seeds_of(self.native) != before
         except CnnlensError:
             raise
         except Exception as error:  # each engine has errors of its own

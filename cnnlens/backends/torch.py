@@ -24,13 +24,15 @@ from ._torch_calls import Call, Follower
 from ._torch_detections import DETECTED, is_detections, prepares_itself, reached
 from ._torch_layers import Survey, survey
 from ._torch_memory import free_on, peak_on
-from ._torch_outputs import Outputs
+from ._torch_outputs import Outputs, shares
+from ._torch_reach import QUANTISED, random_states
 from ._torch_recorder import recording
 from ._torch_state import frozen_in_eval
 from ._torch_tape import tape_of
 
 Tap = Tensor | GradientEdge
 
+TRAINED = "handed over in train mode, run in eval mode"
 #: Sides tried, in this order, where nobody says what size the model reads.
 _SIZES = (224, 32, 28, 64, 96, 128, 256, 299, 384, 512, 48, 227, 331)
 
@@ -61,30 +63,61 @@ class TorchModel(Model):
         home = next(module.parameters(), torch.empty(0))
         self._device = home.device
         self._dtype = home.dtype if home.dtype.is_floating_point else torch.float32
+        trained = module.training
         spec, self._survey = self._find_input(preprocess)
         self._axes, self._head = self._survey.axes, self._survey.head
-        returned = self._survey.output
+        returned, self._survey.output = self._survey.output, None  # its graph is let go of
         scores, tree = self._outputs.scores(returned), self._outputs.described(returned)
         self._axes |= {one.name: 1 if len(one.shape) > 1 else -1 for one in tree}
         activation = self._survey.activation or ("sigmoid" if scores.shape[1] == 1 else "softmax")
-        detected = is_detections(returned)
+        self._detects = detected = is_detections(returned)
+        told = DETECTED if detected else shares(scores, self._survey.activation)
         super().__init__(
             module,
             name=name or type(module).__name__,
             framework="torch",
             input=spec,
             classes=classes,
-            activation=None if detected else activation,
+            activation=None if told else activation,
             device=str(self._device),
-            facts={**(DETECTED if detected else {}), **(facts or {})},
+            facts={**told, **({"mode": TRAINED} if trained else {}), **(facts or {})},
         )
+        self.precision = str(self._dtype).removeprefix("torch.")
+        self._unreached: dict[str, str | None] = {"input": self._survey.dead}
         # known from the survey: no pass needed
         self.outputs, self.output_tree, self.ends = _scores(scores).shape[1:], tree, self._survey.ends
 
     @functools.cached_property
     def leading(self) -> frozenset[str]:
         """The layers that the scores hang on; of a detector those that a gradient comes back to."""
-        return reached(self, super().leading) if is_detections(self._survey.output) else super().leading
+        return reached(self, super().leading) if self._detects else super().leading
+
+    def why_no(self, ability: str) -> str | None:
+        """As everywhere; gradients are missing where they reach neither the picture nor its last maps."""
+        dead = self._unreached["input"]
+        if dead == QUANTISED and ability == "tape":
+            return dead
+        if dead and ability == "gradients" and ability not in self.cannot:
+            maps = [layer.name for layer in self.layers if len(layer.shape) > 1]
+            if not maps or self.unreached(maps[-1]):
+                self.cannot[ability] = dead
+        return super().why_no(ability)
+
+    def unreached(self, name: str) -> str | None:
+        """Why no gradient comes back there; a pass over a grey picture where none comes back to the picture."""
+        if self._unreached["input"] is None or is_output(name):
+            return None
+        if name not in self._unreached:
+            grey = np.full((1, self.input.height, self.input.width, self.input.channels), 0.5, np.float32)
+            try:
+                with self.lock:
+                    ran = self.forward(self.input.encode(grey), (name,), {}, True)
+                    ran.pull({"scores": np.ones_like(ran.scores)}, (name,))
+                self._unreached[name] = None
+            except Exception as error:  # torch's own, or the user's code
+                known = isinstance(error, Unmet) or self._survey.dead == QUANTISED
+                self._unreached[name] = self._survey.dead if known else str(error)
+        return self._unreached[name]
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -166,6 +199,8 @@ class TorchModel(Model):
         with frozen_in_eval(self.module, self._device), recording(self._follower, x) as (recorder, visited):
             end = self._outputs.scores(self.module(recorder.fed))
             end = self._outputs.rows(visited[self._head].inputs[0]) if self._head else end
+            if recorder.place_of(end) is None and self._survey.dead:
+                raise Unmet(self._survey.dead)
         return tape_of(recorder, end, {layer.name for layer in self.layers})
 
     def free_memory(self) -> int:
@@ -192,7 +227,9 @@ class TorchModel(Model):
             x = self._tensor(_from_channels_last(spec.encode(grey), 1))
             try:
                 with frozen_in_eval(self.module, self._device):
+                    before = random_states(self._device)
                     found = survey(self._follower, x, self._outputs.raw)
+                    self.draws = random_states(self._device) != before
             except Exception as error:  # the user's own code may raise anything
                 tried[spec.height, spec.width] = str(error).partition("\n")[0] or type(error).__name__
                 continue

@@ -39,7 +39,9 @@ def diagnose(
     broken = sum(int((~np.isfinite(values)).sum()) for values in numbers)
     if probe is None:
         return (Note(_counted(broken, numbers) + bad_weights(model)),) if broken else ()
-    evidence = Evidence(model, probe, str(settings.get("layer") or "input"), "gradients" in needs)
+    evidence = Evidence(
+        model, probe, str(settings.get("layer") or "input"), bool({"gradients", "tape"} & set(needs))
+    )
     try:
         if broken:
             return (Note(_counted(broken, numbers) + why_not_finite(evidence)),)
@@ -48,6 +50,16 @@ def diagnose(
         return tuple(Note(text) for text in _causes(evidence, panels))
     except CnnlensError as error:
         return (Note(f"something is wrong with these numbers, and the search for the cause ended: {error}"),)
+
+
+def why_failed(model: Model, probe: Probe) -> str | None:
+    """Why there was nothing to work with for a visualiser that fell over; None where the scores are as they should."""
+    try:
+        if np.isfinite(probe.scores).all():
+            return None
+        return why_not_finite(Evidence(model, probe, "input", False))
+    except CnnlensError as error:
+        return str(error)
 
 
 def _causes(evidence: Evidence, panels: Sequence[Panel]) -> Iterator[str]:

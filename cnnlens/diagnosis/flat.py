@@ -22,11 +22,13 @@ def why_flat(panel: Heatmap, evidence: Evidence, spoken: bool) -> str | None:
     )
     if cause:
         return told + cause
-    if spoken or value:  # one square over the whole picture makes a map that is flat, and true
+    if value:  # one square over the whole picture makes a map that is flat, and true
         return None
     if not evidence.by_gradients:
         untouched = _untouched(evidence)
         return told + untouched if untouched else None
+    if spoken:
+        return None
     if not panel.signed:
         return told + (
             f"the target does hang on {evidence.layer}, so what was below zero was cut off by the method; a "

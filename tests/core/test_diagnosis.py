@@ -261,7 +261,8 @@ def test_a_saturated_probability_is_told_and_an_open_one_is_not() -> None:
 
 def test_gradients_that_float16_makes_zero_are_shown_by_lifting_them() -> None:
     net = small()
-    assert look(wrapped(small().half()), PICTURE, "saliency").notes == ()
+    (care,) = look(wrapped(small().half()), PICTURE, "saliency").notes
+    assert care.startswith("Read with care: the model computes in float16")
     net.dense.weight.data *= 1e-4
     assert look(wrapped(net), PICTURE, "saliency").notes == ()  # in float32 they are small, and there
     said = told(net.half())

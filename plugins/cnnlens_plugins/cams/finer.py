@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from cnnlens import Cost, Field, Note, Panel, PlacesLayers, Probe, Target, errors, visualiser
+from cnnlens import (
+    Approximate,
+    Cost,
+    Field,
+    Impossible,
+    Model,
+    Note,
+    Panel,
+    PlacesLayers,
+    Probe,
+    Target,
+    errors,
+    visualiser,
+)
 
 from . import formulas
 from .gradient_cams import LAYER, POSITIVE
 from .places import judge_places, seen
 from .showing import panels
+
+
+def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | Impossible]:
+    """Whether there are classes to compare, each with one score."""
+    if len(model.outputs) > 1:
+        yield Impossible("Finer-CAM compares the scores of classes, and this network has one for each place")
+    elif model.outputs[-1] < 2:
+        yield Impossible("Finer-CAM compares classes, and this network has one")
+    yield from judge_places(model, settings)
+
 
 BY = {"grad-cam": formulas.grad_cam, "hires-cam": formulas.hires_cam, "layer-cam": formulas.layer_cam}
 
@@ -23,7 +47,7 @@ BY = {"grad-cam": formulas.grad_cam, "hires-cam": formulas.hires_cam, "layer-cam
     paper="Zhang et al., 2025",
     link="https://arxiv.org/abs/2501.11309",
     cost=Cost(2, 1),
-    judge=judge_places,
+    judge=judge,
 )
 def finer_cam(
     probe: Probe,

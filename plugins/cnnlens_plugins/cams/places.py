@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cnnlens import Approximate, Array, Candidate, Impossible, Model, Probe, candidates, fold
 
+#: Activations that hand on nothing below zero.
+_NEVER_BELOW = re.compile(r"^(relu6?|.*sigmoid|.*softmax|softplus|threshold)(_?\d*)$", re.IGNORECASE)
 FEW = 4  # places on a side; with fewer a map says little
 
 
@@ -61,8 +64,10 @@ def judge_size(one: Candidate) -> Iterator[Approximate]:
 def judge_sums(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | Impossible]:
     """As `judge_places`, and whether the sums that the formula divides by can pass through zero."""
     yield from judge_places(model, settings)
+    types = {layer.name: layer.type for layer in model.layers}
     for one in chosen_of(settings["layer"], model):
-        if one.kind in ("normalisation", "convolution", "dense", "attention") or one.grid is not None:
+        bent = one.kind == "activation" and not _NEVER_BELOW.search(types[one.name])
+        if bent or one.kind in ("normalisation", "convolution", "dense", "attention") or one.grid is not None:
             yield Approximate(
                 f"the formula divides by sums of activations, and those of {one.name} can be of either sign"
             )

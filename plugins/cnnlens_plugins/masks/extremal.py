@@ -22,7 +22,6 @@ from cnnlens import (
 from .covers import Fill, cover_of, laid_over, shown
 from .descent import descended, random_masks
 from .grids import Wide, gaussian
-from .judging import draws_at_random
 
 RIVALS = 10  #: random masks of the same area that the found one is held to
 
@@ -31,7 +30,6 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate]:
     """A descent of a few steps has not arrived."""
     if settings["steps"] < 50:
         yield Approximate(f"{settings['steps']} steps are too few for the mask to settle: 50 or more do")
-    yield from draws_at_random(model)
 
 
 @visualiser(

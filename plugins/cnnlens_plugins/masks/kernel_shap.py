@@ -23,7 +23,7 @@ from cnnlens import (
 from .borrowing import borrowed
 from .coalitions import Rows, Wide, sandwich, values_of
 from .covers import Fill, Of, cover_of, shown
-from .judging import draws_at_random, too_few, too_small
+from .judging import too_few, too_small
 from .regions import Cut, outlined, regions_of
 
 
@@ -32,7 +32,6 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate]:
     if settings["samples"] < 2 ** min(settings["regions"], 30):
         yield from too_few(settings["samples"], settings["regions"], "values")
     yield from too_small(model, settings["regions"])
-    yield from draws_at_random(model)
 
 
 @visualiser(

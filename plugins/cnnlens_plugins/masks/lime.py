@@ -11,7 +11,7 @@ from cnnlens import Approximate, Cost, Field, Heatmap, Model, Note, Picture, Pro
 
 from .coalitions import Rows, Wide, fit_quality, values_of, weighted_fit
 from .covers import Of, cover_of, shown
-from .judging import draws_at_random, too_few, too_small
+from .judging import too_few, too_small
 from .regions import Cut, means, outlined, regions_of
 
 
@@ -19,7 +19,6 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate]:
     """A regression wants more samples than it has coefficients."""
     yield from too_few(settings["samples"], settings["regions"] + 1, "coefficients")
     yield from too_small(model, settings["regions"])
-    yield from draws_at_random(model)
 
 
 @visualiser(

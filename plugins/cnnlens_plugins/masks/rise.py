@@ -11,14 +11,13 @@ from cnnlens import Approximate, Array, Cost, Field, Heatmap, Model, Note, Probe
 
 from .covers import Fill, Of, cover_of, laid_over
 from .grids import RandomMasks
-from .judging import draws_at_random, too_few, too_small
+from .judging import too_few, too_small
 
 
 def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate]:
     """Fewer masks than twice the cells tell cells apart by luck."""
     yield from too_few(settings["masks"], settings["cells"] ** 2, "cells")
     yield from too_small(model, settings["cells"] ** 2)
-    yield from draws_at_random(model)
 
 
 @visualiser(
