@@ -21,21 +21,19 @@ def join_channels(values: npt.NDArray[Any], join: Join) -> npt.NDArray[Any]:
     return np.asarray(values.mean(-1) if join == "mean" else values.sum(-1))
 
 
-def attributed(values: npt.NDArray[np.floating], title: str, unit: str, means: str) -> Heatmap:
-    """A signed heatmap. Where one place in two hundred is as large as the rest twice over, its colours end there.
+def attributed(
+    values: npt.NDArray[np.floating], title: str, unit: str, means: str, *, signed: bool = True
+) -> Heatmap:
+    """A heatmap, signed or of sizes. Where one place in 200 is as large as the rest twice over, its colours end there.
 
     The values are all kept; the title says where the colours end, and how far the values go on.
     """
     sizes = np.abs(values)
     usual, largest = float(np.percentile(sizes, _SHARE)), float(sizes.max())
-    if not 0 < 2 * usual < largest:
-        return Heatmap(np.asarray(values, np.float32), signed=True, title=title, unit=unit, means=means)
-    beyond = f"{title} (1 place in 200 is beyond the colours, up to {largest:.3g})"
+    limits = None
+    if 0 < 2 * usual < largest:
+        title = f"{title} (1 place in 200 is beyond the colours, up to {largest:.3g})"
+        limits = (-usual if signed else 0.0, usual)
     return Heatmap(
-        np.asarray(values, np.float32),
-        signed=True,
-        title=beyond,
-        unit=unit,
-        means=means,
-        limits=(-usual, usual),
+        np.asarray(values, np.float32), signed=signed, title=title, unit=unit, means=means, limits=limits
     )

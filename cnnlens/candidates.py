@@ -166,7 +166,9 @@ def _reason(one: Candidate, model: Model, number: int, by_class_token: bool) -> 
         why = f"the last of {number} layers with patch tokens"
     told = [why, f"{one.rows}×{one.columns}", _spaced(max(one.stride))]
     if one.sees:
-        told.append(f"sees {max(one.sees)} of {max(model.input.height, model.input.width)} pixels")
+        side = max(model.input.height, model.input.width)
+        seen = f"{max(one.sees)} of {side}" if max(one.sees) < side else f"all {side}"
+        told.append(f"sees {seen} pixels")
     return ", ".join(told)
 
 

@@ -92,7 +92,7 @@ def test_the_reason_says_how_much_it_sees() -> None:
     need("torchvision")
     model = cnnlens.wrap(need("torchvision").models.resnet18(num_classes=4).eval(), preprocess={"size": 224})
     assert chosen(model).reason == (
-        "the last of 65 layers with maps, 7×7, one place per 32 pixels, sees 435 of 224 pixels"
+        "the last of 65 layers with maps, 7×7, one place per 32 pixels, sees all 224 pixels"
     )
     assert {one.reason for one in candidates(model) if not one.chosen} == {
         "a block",

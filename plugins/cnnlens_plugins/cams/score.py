@@ -32,8 +32,7 @@ from .showing import panels
 def cost(model: Model, settings: Mapping[str, Any]) -> Cost:
     """A forward pass a map, and one for the picture as it is."""
     most = settings["channels"]
-    counts = [one.shape[-1] for one in chosen_of(settings["layer"], model)]
-    return Cost(1 + sum(min(count, most or count) for count in counts))
+    return Cost(1 + sum(min(one.shape[-1], most) for one in chosen_of(settings["layer"], model)))
 
 
 def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate]:
@@ -59,8 +58,8 @@ def score_cam(
     layer: Annotated[PlacesLayers, LAYER] = "last",
     positive: Annotated[bool, POSITIVE] = True,
     channels: Annotated[
-        int | None, Field(ge=1, le=65536, description="how many maps, those that vary most; all if not given")
-    ] = None,
+        int, Field(ge=1, le=65536, description="how many maps, those that vary most; 65536 is as good as all")
+    ] = 128,
     baseline: Annotated[
         Literal["black", "mean"],
         Field(description="what stands where a mask hides; mean: what is fed as zero"),
@@ -74,6 +73,8 @@ def score_cam(
     A map is enlarged to the picture's size, stretched to [0, 1] and multiplied with the picture. The weights are
     the softmax, over the maps, of the scores; or, `of=probability`, the probabilities themselves, as in the
     authors' code. Flat maps hide nothing or all, and get no weight. In units of activation.
+    The paper tries every map, a pass each; unasked it is the 128 that vary most, and the note tells which share
+    of the layer's energy, the sum of its squares, they hold.
     """
     if of == "probability" and probe.target.layers:
         raise errors.Unmet(f"{probe.target.text} is a unit of a layer: it has a value, no probability")
@@ -96,7 +97,7 @@ def score_cam(
     )  # fmt: skip
 
 
-def strongest(a: Array, most: int | None) -> Array:
+def strongest(a: Array, most: int) -> Array:
     """The channels that are not flat; at most `most`, those whose ends are furthest apart, in their order."""
     spread = np.ptp(a, axis=(0, 1))
     order = np.argsort(-spread, kind="stable")[: (spread > 0).sum()]
@@ -128,5 +129,7 @@ def zero_of(model: Model) -> Array:
 
 def _told(one: Candidate, a: Array, which: Array) -> list[Note]:
     flat = int((np.ptp(a, axis=(0, 1)) == 0).sum())
-    used = f"{one.name}: {len(which)} of {a.shape[-1]} maps weighed"
+    energy = np.square(a, dtype=np.float64).sum((0, 1))
+    share = f", with {energy[which].sum() / energy.sum():.0%} of their energy" if energy.any() else ""
+    used = f"{one.name}: {len(which)} of {a.shape[-1]} maps weighed{share}"
     return [Note(used + (f"; {flat} are flat" if flat else ""))] if len(which) < a.shape[-1] else []

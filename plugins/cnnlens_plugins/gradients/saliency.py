@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from cnnlens import Cost, Field, Heatmap, Join, Probe, join_channels, visualiser
+from cnnlens import Cost, Field, Heatmap, Join, Probe, attributed, join_channels, visualiser
 
 Sign = Literal["magnitude", "signed"]
 
@@ -31,10 +31,10 @@ def saliency(
     either way.
     """
     gradient = probe.gradients("input")
-    return Heatmap(
+    return attributed(
         join_channels(gradient if sign == "signed" else np.abs(gradient), join),
-        signed=sign == "signed",
         title=f"gradient, {sign}",
         unit=f"{probe.target.unit} per intensity",
         means="brighter here, higher score" if sign == "signed" else "the score hangs on this pixel",
+        signed=sign == "signed",
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from cnnlens import Cost, Field, Heatmap, Join, Model, Note, Probe, join_channels, visualiser
+from cnnlens import Cost, Field, Heatmap, Join, Model, Note, Probe, attributed, join_channels, visualiser
 
 from .baselines import drawer
 from .saliency import Sign
@@ -71,11 +71,11 @@ def smoothgrad(
 
     signed, unit = of == "mean" and sign == "signed", probe.target.unit
     high = "brighter here, higher score" if signed else "the score hangs on this pixel"
-    heatmap = Heatmap(
-        np.asarray(made(seen.mean), np.float32),
-        signed=signed,
+    heatmap = attributed(
+        made(seen.mean),
         title=f"{NAMES[of]} of {samples} samples, noise {spread:.3g}",
         unit=f"{unit} per intensity" if of == "mean" else f"({unit} per intensity)²",
         means="the gradient here changes with the noise" if of == "variance" else high,
+        signed=signed,
     )
     return heatmap, run_to_run(seen, made)

@@ -32,4 +32,4 @@ def heatmap(probe: Probe, clipped: Array, sign: str, join: Join, title: str) -> 
             join_channels(values, join), title, unit, "brighter here, more of what speaks for the target"
         )
     joined = join_channels(np.abs(values), join)
-    return Heatmap(joined, title=title, unit=unit, means="the target is here")
+    return attributed(joined, title, unit, "the target is here", signed=False)

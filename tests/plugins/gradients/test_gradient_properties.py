@@ -313,6 +313,8 @@ def test_colours_end_where_the_title_says_and_the_values_do_not() -> None:
     usual = float(np.percentile(np.abs(values), 99.5))
     assert shown.limits == (-usual, usual) and usual < 4
     assert shown.title == "t (1 place in 200 is beyond the colours, up to 100)" and shown.values.min() == -100
+    sizes = attributed(np.abs(values), "t", "score", "", signed=False)
+    assert sizes.limits == (0.0, usual) and not sizes.signed and sizes.values.max() == 100
 
 
 def test_differences_of_classes_are_explained_too() -> None:
