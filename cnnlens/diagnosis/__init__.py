@@ -58,8 +58,8 @@ def why_failed(model: Model, probe: Probe) -> str | None:
         if np.isfinite(probe.scores).all():
             return None
         return why_not_finite(Evidence(model, probe, "input", False))
-    except CnnlensError as error:
-        return str(error)
+    except Exception:  # what made the visualiser fall makes this pass fall too, and is told as it is
+        return None
 
 
 def _causes(evidence: Evidence, panels: Sequence[Panel]) -> Iterator[str]:
