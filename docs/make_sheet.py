@@ -1,9 +1,8 @@
 """Draw every explanation on one sheet, to be looked at: `python docs/make_sheet.py`.
 
 Rows are methods, columns targets: the cat for "Egyptian cat"; then the cat above a cup of espresso, which the
-network finds about as likely, for the one, for the other, and for the one rather than the other. Both photographs
-are scikit-image's. `--beside FILE` puts another picture in the place of the espresso, `--cell 224 --out big.png`
-draws it larger; neither is kept among the pictures of the pages.
+network finds about as likely, for the one, for the other, and for the one rather than the other. The photographs are
+scikit-image's. `--beside FILE` puts another in the place of the espresso, `--cell 224 --out big.png` draws it larger.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ def main() -> None:
     if given.out == PLACE:
         drawn = drawn.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     drawn.save(given.out, optimize=True)
-    print(f"{given.out}: {drawn.size}, {given.out.stat().st_size / 1000:.0f} kB")
+    print(f"{given.out}: {given.out.stat().st_size / 1000:.0f} kB")
     if given.out == PLACE and PLACE.stat().st_size > MOST:
         raise SystemExit(f"that is more than {MOST / 1000:.0f} kB")
 
