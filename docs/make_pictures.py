@@ -30,7 +30,14 @@ GALLERY: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "saliency": ("saliency", {}, {}),
     "occlusion": ("occlusion", {"window": 0.4, "stride": 0.08}, {}),
     "grad-cam": ("grad-cam", {}, {}),
+    "layer-cam": ("layer-cam", {"layer": "_blocks.10"}, {}),
+    "lrp": ("lrp", {}, {}),
+    "integrated-gradients": ("integrated-gradients", {"baseline": "blur"}, {}),
+    "kernel-shap": ("kernel-shap", {}, {}),
+    "rise": ("rise", {}, {}),
 }
+#: Drawn by docs/make_sheet.py, and counted there.
+SHEET = "explanations.png"
 
 
 def main() -> None:
@@ -44,7 +51,7 @@ def main() -> None:
         first = dataclasses.replace(result, panels=result.panels[:1])
         small(first.image(**style)).save(FOLDER / f"{name}.png", optimize=True)
         print(result.caption)
-    total = sum(path.stat().st_size for path in FOLDER.glob("*.png"))
+    total = sum(path.stat().st_size for path in FOLDER.glob("*.png") if path.name != SHEET)
     print(f"{total / 1000:.0f} kB in {FOLDER}")
     if total > MOST:
         raise SystemExit(f"that is more than {MOST / 1000:.0f} kB")
@@ -65,12 +72,12 @@ def photograph_the_viewer(model: cnnlens.Model) -> None:
         flags += ["--virtual-time-budget=9000", f"--screenshot={taken}", viewer.url]
         subprocess.run([browser, *flags], check=True, capture_output=True, timeout=120, cwd=folder)
         with Image.open(taken) as page:
-            scaled(page.convert("RGB"), 820).save(FOLDER / "viewer.png", optimize=True)
+            small(page.convert("RGB"), 820).save(FOLDER / "viewer.png", optimize=True)
 
 
-def small(picture: Image.Image) -> Image.Image:
-    """The picture at most WIDTH pixels wide, on 256 of its own colours, the rare ones kept."""
-    shrunk = scaled(picture, WIDTH)
+def small(picture: Image.Image, width: int = WIDTH) -> Image.Image:
+    """The picture at most `width` pixels wide, on 256 of its own colours, the rare ones kept."""
+    shrunk = scaled(picture, width)
     return shrunk.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.FLOYDSTEINBERG)
 
 

@@ -7,6 +7,7 @@ an option's help. Nothing is read that depends on the machine, on other plugins,
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import re
 import runpy
@@ -54,6 +55,14 @@ def main(arguments: list[str]) -> int:
         print(f"stale: {', '.join(stale)}; run python docs/make_reference.py", file=sys.stderr)
         return 1
     return 0
+
+
+def anchor_of(name: str) -> str:
+    """The anchor of a visualiser's heading: pages drop signs, and number what is then the same as one before."""
+    plain = re.sub(r"[^\w-]", "", name)
+    alike = [one.name for one in ours() if re.sub(r"[^\w-]", "", one.name) == plain]
+    place = alike.index(name)
+    return f"{plain}-{place}" if place else plain
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -231,6 +240,7 @@ def _default_of(one: dataclasses.Field[Any]) -> str:
 # -- visualisers, settings, panels --------------------------------------------------------------
 
 
+@functools.cache
 def ours() -> list[Visualiser[Any, Any]]:
     """The visualisers of this distribution, whatever guests are installed beside them."""
     found = registry.find(e for e in metadata.entry_points(group=registry.GROUP) if _is_ours(e))
@@ -250,7 +260,7 @@ def visualisers() -> Iterator[str]:
     yield "| visualiser | what it shows | needs | cost |\n|---|---|---|---|"
     for one in ours():
         needs = ", ".join(sorted(one.needs)) or "none"
-        yield f"| [{one.name}](#{one.name}) | {_cell(one.description)} | {needs} | {_cost(one)} |"
+        yield f"| [{one.name}](#{anchor_of(one.name)}) | {_cell(one.description)} | {needs} | {_cost(one)} |"
     for one in ours():
         yield f"\n## {one.name}\n\n{one.description}\n\n{one.details}\n"
         if one.paper:
@@ -288,7 +298,7 @@ def settings() -> Iterator[str]:
     places: dict[str, list[str]] = {}
     for one in ours():
         for name in one.settings.names:
-            places.setdefault(name, []).append(f"[{one.name}](visualisers.md#{one.name})")
+            places.setdefault(name, []).append(f"[{one.name}](visualisers.md#{anchor_of(one.name)})")
     yield from (f"| `{name}` | {', '.join(of)} |" for name, of in sorted(places.items()))
     yield "\n## Preprocessing\n\nPresets:\n\n| preset | what it sets |\n|---|---|"
     for name, values in PRESETS.items():

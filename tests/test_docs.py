@@ -286,9 +286,12 @@ def test_the_reference_is_what_the_code_says() -> None:
 # -- links and pictures -------------------------------------------------------------------------
 
 
-def anchor(heading: str) -> str:
-    """The anchor that a heading is given on a page."""
-    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+def anchors(text: str) -> set[str]:
+    """The anchors that the headings of a page are given; what is the same as one before gets a number."""
+    given: list[str] = []
+    for heading in re.findall(r"^#+ (.+)$", text, re.M):
+        given.append(re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-"))
+    return {f"{name}-{n}" if (n := given[:at].count(name)) else name for at, name in enumerate(given)}
 
 
 @BY_PAGE
@@ -301,8 +304,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         other = (page.parent / place).resolve() if place else page
         assert other.exists(), target
         if fragment:
-            known = {anchor(h) for h in re.findall(r"^#+ (.+)$", other.read_text(), re.M)}
-            assert fragment in known, target
+            assert fragment in anchors(other.read_text()), target
 
 
 def test_the_gallery_shows_every_picture_that_was_made() -> None:

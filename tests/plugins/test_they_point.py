@@ -41,7 +41,8 @@ POINT = {
     "layer-cam": (0.65, 0.55), "grad-cam++": (0.65, 0.55), "smooth-grad-cam++": (0.65, 0.55),
     # the sum of what every channel has, whether it is loud or not
     "full-grad": (0.55, 0.53),
-    "extremal": (0.8, 0.7), "kernel-shap": (0.8, 0.8), "lime": (0.8, 0.8), "occlusion": (0.75, 0.7), "rise": (0.75, 0.7),
+    "extremal": (0.8, 0.7), "kernel-shap": (0.8, 0.8), "lime": (0.8, 0.8), "occlusion": (0.75, 0.7),
+    "rise": (0.75, 0.7),
     "lrp": (0.8, 0.7), "deeplift": (0.65, 0.65),
     "saliency": (0.55, 0.6), "smoothgrad": (0.55, 0.53), "integrated-gradients": (0.55, 0.55),
 }  # fmt: skip

@@ -25,8 +25,9 @@ def descended(
     mean, square = np.zeros((2, *grid.shape))
     for step in range(1, steps + 1):
         mask = down @ grid @ across.T
-        # from a tenth of the score's own pull, so that the score says where, to a thousand times it
-        weight = 0.1 * 10_000 ** (step / steps)
+        # Never so little that the score alone rules: then the mask would fill or empty the whole picture first,
+        # and what was left of it in the end would be where ties fall and not where the score says.
+        weight = 3 * 100 ** (step / steps)
         push = slope(mask) - weight * area_slope(mask, area)
         pull = -down.T @ push @ across
         mean, square = 0.9 * mean + 0.1 * pull, 0.999 * square + 0.001 * pull**2

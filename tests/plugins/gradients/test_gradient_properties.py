@@ -21,6 +21,7 @@ from cnnlens_plugins.gradients import cnnlens_visualisers
 from cnnlens_plugins.gradients.baselines import baseline_of, blurred, drawer
 from cnnlens_plugins.gradients.integrated_gradients import integrated_gradients
 from cnnlens_plugins.gradients.samples import Samples
+from cnnlens_plugins.rules.guided_grad_cam import guided_grad_cam
 
 FAMILY = {one.name: one for one in cnnlens_visualisers()}  # type: ignore[attr-defined]
 few = settings(
@@ -149,13 +150,14 @@ def test_the_same_request_draws_the_same_numbers_in_any_batch(name: str) -> None
     again = look(model, image, FAMILY[name], **RANDOM[name])
     assert np.array_equal(first.array, again.array) and first.notes == again.notes
     assert first.facts["settings"]["seed"] == 0
-    model.batch = 3
+    model.batch_for = lambda *, gradients=False: 3
     other = look(model, image, FAMILY[name], **RANDOM[name]).array
     assert np.abs(other - first.array).max() <= 1e-5 * np.abs(first.array).max()
     assert not np.array_equal(look(model, image, FAMILY[name], seed=1, **RANDOM[name]).array, first.array)
     tiny = TinyModel()  # in NumPy a picture's numbers do not hang on the batch
     maps = []
-    for tiny.batch in (1, 4, 50):
+    for size in (1, 4, 50):
+        tiny.batch_for = lambda *, gradients=False, size=size: size
         maps.append(look(tiny, picture(tiny), FAMILY[name], **RANDOM[name]).array)
     assert all(np.array_equal(maps[0], one) for one in maps)
 
@@ -283,23 +285,23 @@ def test_joining_keeps_the_sign_of_the_largest() -> None:
 
 
 def test_guided_grad_cam_says_where_it_cannot_be_trusted() -> None:
-    nn, chosen = need("torch").nn, FAMILY["guided-grad-cam"]
+    nn, chosen = need("torch").nn, guided_grad_cam
     assert chosen.verdict(wrapped("plain")).level == chosen.verdict(wrapped("depthwise")).level == "valid"
     smooth = model_of(net_of(0, "softplus"))
     assert "its activations are softplus" in str(chosen.why_not(smooth))
-    with pytest.raises(Unmet, match="changes what ReLUs hand back"):
+    with pytest.raises(Unmet, match="clips at ReLUs, and there is none"):
         look(smooth, photo(0)[:8, :8], chosen)
-    assert "no activations" in str(chosen.why_not(model_of(net_of(0, "none"))))
+    assert "no activation" in str(chosen.why_not(model_of(net_of(0, "none"))))
     mixed = net_of(0, "relu")
     mixed[3] = nn.SiLU()
     verdict = chosen.verdict(model_of(mixed))
-    assert verdict.level == "approximate" and "silu hand back plain gradients" in verdict.because[0]
+    assert verdict.level == "approximate" and "silu hands on its plain gradient" in verdict.because[0]
 
 
 def test_guided_grad_cam_is_empty_where_grad_cam_is() -> None:
     net = net_of(0, "relu")
     net[5].weight.data = -need("torch").abs(net[5].weight.data)
-    result = look(model_of(net), photo(0)[:8, :8], FAMILY["guided-grad-cam"], layer="3")
+    result = look(model_of(net), photo(0)[:8, :8], guided_grad_cam, layer="3")
     assert not result.array.any() and "no place speaks for the class" in result.notes[0]
 
 

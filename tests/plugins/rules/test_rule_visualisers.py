@@ -126,7 +126,7 @@ def test_keras_shows_the_same(engine: str) -> None:
             done = run_on(engine if framework == "keras" else "torch", script, framework, str(out))
             assert done.returncode == 0, done.stderr[-4000:]
         with np.load(ours) as one, np.load(theirs) as other:
-            assert set(one) == set(other) and len(one) == 13
+            assert set(one) == set(other) and len(one) == 14
             for name in one:
                 error = np.abs(one[name] - other[name]).max() / np.abs(one[name]).max()
                 assert error <= 1e-3, f"{name}: {error:.2g}"
