@@ -344,7 +344,7 @@ def verdicts() -> Iterator[str]:
 
 
 def _linked(name: str) -> str:
-    return f"[{name}](visualisers.md#{name})" if any(name == one.name for one in ours()) else name
+    return f"[{name}](visualisers.md#{anchor_of(name)})" if any(name == one.name for one in ours()) else name
 
 
 # -- hooks, errors, REST ------------------------------------------------------------------------
