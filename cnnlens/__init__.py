@@ -18,8 +18,9 @@ from .hookspecs import hookimpl
 from .images import Image, open_image
 from .layer import Layer
 from .look import look, sheet
-from .model import Model, Trace
+from .model import Model
 from .panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
+from .passes import Trace
 from .preprocess import InputSpec
 from .probe import Probe
 from .result import Result, Sheet

@@ -12,8 +12,7 @@ import itertools
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -23,43 +22,10 @@ from .errors import BadInput, UnknownName, Unmet
 from .layer import Layer
 from .memory import free_memory, peak_of
 from .outputs import Output, is_output
+from .passes import Box, Fill, Pass, Trace, hidden
 from .preprocess import InputSpec
 from .tape import CallInfo, Tape
 from .targets import Target, probabilities
-
-T = TypeVar("T")
-Box = tuple[int, int, int, int]
-Fill = Array | Sequence[float] | float
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What one pass showed: scores (n, classes), activations and gradients by layer name, each (n, …).
-
-    An output with one score for each class at each place has scores (n, h, w, classes).
-    """
-
-    scores: Array
-    activations: Mapping[str, Array]
-    gradients: Mapping[str, Array]
-
-    def of_first(self, count: int) -> Trace:
-        """The same of the first pictures alone."""
-        cut = ({name: a[:count] for name, a in held.items()} for held in (self.activations, self.gradients))
-        return Trace(self.scores[:count], *cut)
-
-
-@dataclass(frozen=True)
-class Pass:
-    """A finished forward pass that can still be pulled on; backends return it, `Model.trace` uses it.
-
-    `pull(cotangents, names)` takes the derivative of the target by the scores (key "scores") and by
-    activations (keyed by name) and returns the gradient at each of `names` ("input": by what was fed).
-    """
-
-    scores: Array
-    activations: Mapping[str, Array]
-    pull: Callable[[Mapping[str, Array], Sequence[str]], Mapping[str, Array]]
 
 
 class Model(ABC):
@@ -363,18 +329,3 @@ class Model(ABC):
     def __repr__(self) -> str:
         size = f"{self.input.height}×{self.input.width}×{self.input.channels}"
         return f"<{self.framework} model {self.name!r}: input {size}, {len(self.layers)} layers>"
-
-
-def hidden(image: Array, boxes: Sequence[Box], fill: Fill) -> Array:
-    """The picture (h, w, c) once for each box, that box covered by `fill`: (n, h, w, c)."""
-    cover = np.broadcast_to(np.asarray(fill, np.float32), image.shape)
-    pictures = np.repeat(np.asarray(image, np.float32)[None], len(boxes), 0)
-    for picture, (y0, x0, y1, x1) in zip(pictures, boxes, strict=True):
-        picture[y0:y1, x0:x1] = cover[y0:y1, x0:x1]
-    return pictures
-
-
-def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """`items` in runs of `size`."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

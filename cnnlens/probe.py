@@ -17,7 +17,8 @@ from .arrays import Array, frozen
 from .errors import Unmet
 from .images import Image, Source, open_image
 from .layer import Layer
-from .model import Box, Fill, Model, hidden
+from .model import Model
+from .passes import Box, Fill, hidden
 from .tape import Rule, Tape
 from .targets import Target, read_target
 

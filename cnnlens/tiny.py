@@ -13,7 +13,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from .arrays import Array
 from .layer import Layer
-from .model import Model, Pass
+from .model import Model
+from .passes import Pass
 from .preprocess import InputSpec
 
 Step = tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]

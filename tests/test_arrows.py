@@ -34,6 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "panels": {"arrays", "errors"},
     "attribution": {"panels"},
     "tape": {"arrays"},
+    "passes": {"arrays"},
     "verdict": set(),
     "preprocess": {"arrays", "errors"},
     "images": {"arrays", "errors"},
@@ -42,10 +43,10 @@ ARROWS: dict[str, set[str]] = {
     # a file becomes a native model, a native model a Model
     "memory": {"errors", "layer"},
     "budget": {"errors", "memory"},
-    "model": {"arrays", "budget", "errors", "layer", "memory", "outputs",
+    "model": {"passes", "arrays", "budget", "errors", "layer", "memory", "outputs",
               "preprocess", "tape", "targets"},
     "checkpoints": {"errors", "labels", "preprocess"},
-    "backends": {"arrays", "errors", "layer", "model", "outputs", "preprocess", "tape", "targets"},
+    "backends": {"passes", "arrays", "errors", "layer", "model", "outputs", "preprocess", "tape", "targets"},
     "opening": {"backends", "checkpoints", "errors", "labels", "memory", "model"},
     "demo": {"errors", "opening"},
     # which layers have places of the picture, and which of them to take
@@ -53,15 +54,15 @@ ARROWS: dict[str, set[str]] = {
     "reach": {"layer", "model"},
     "candidates": {"layer", "model", "reach", "tokens"},
     # a Model and a picture become panels
-    "probe": {"arrays", "errors", "images", "layer", "model", "tape", "targets"},
+    "probe": {"passes", "arrays", "errors", "images", "layer", "model", "tape", "targets"},
     "settings": {"candidates", "errors", "layer", "model"},
-    "doctor": {"arrays", "errors", "images", "layer", "model", "preprocess"},
+    "doctor": {"passes", "arrays", "errors", "images", "layer", "model", "preprocess"},
     "traits": {"model", "verdict"},
     "visualiser": {"errors", "model", "panels", "probe", "settings", "traits", "verdict"},
     "registry": {"errors", "hookspecs", "visualiser"},
     "describe": {"layer", "model", "outputs", "registry", "visualiser"},
     # panels become pixels; a Result holds both ends
-    "diagnosis": {"arrays", "errors", "layer", "model", "panels", "probe"},
+    "diagnosis": {"passes", "arrays", "errors", "layer", "model", "panels", "probe"},
     "render": {"arrays", "errors", "panels"},
     "result": {"arrays", "errors", "panels", "render"},
     "look": {
@@ -69,7 +70,7 @@ ARROWS: dict[str, set[str]] = {
         "verdict", "visualiser",
     },
     # the kit, for guests as for us
-    "tiny": {"arrays", "layer", "model", "preprocess"},
+    "tiny": {"passes", "arrays", "layer", "model", "preprocess"},
     "testing": {
         "arrays", "errors", "layer", "look", "model", "opening", "panels", "settings", "tape", "targets",
         "tiny",
@@ -78,7 +79,7 @@ ARROWS: dict[str, set[str]] = {
     # the faces
     FACE: {
         "arrays", "attribution", "candidates", "errors", "hookspecs", "images", "layer", "look", "model",
-        "opening", "panels",
+        "opening", "panels", "passes",
         "preprocess", "probe", "registry", "result", "settings", "tape", "targets", "tokens", "verdict",
         "viewer", "visualiser", "doctor",
     },

@@ -13,8 +13,9 @@ import numpy as np
 from ..arrays import Array
 from ..errors import BadInput, CnnlensError, Unmet
 from ..layer import Layer
-from ..model import Model, Pass
+from ..model import Model
 from ..outputs import PREFIX, Output
+from ..passes import Pass
 from ..preprocess import InputSpec
 from ..tape import Tape
 from ._engines import NAMES, Pull, array, device_of, differentiate, unchanged

@@ -16,8 +16,9 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from ..arrays import Array
 from ..errors import BadInput, Unmet
 from ..layer import Layer
-from ..model import Model, Pass
+from ..model import Model
 from ..outputs import is_output
+from ..passes import Pass
 from ..preprocess import InputSpec, read_preprocess
 from ..tape import Tape
 from ._torch_calls import Call, Follower

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..arrays import Array
 from ..layer import Layer
-from ..model import Model, Trace
+from ..model import Model
+from ..passes import Trace
 from ..probe import Probe
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from ..arrays import Array
 from ..errors import BadInput, CannotOpen, Unmet
 from ..images import open_image
-from ..model import Model, batches
+from ..model import Model
+from ..passes import batches
 from ..preprocess import InputSpec
 from .candidates import Candidate
 from .statistics import (

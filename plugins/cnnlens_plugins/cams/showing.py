@@ -59,11 +59,9 @@ def fuse(maps: list[Array]) -> Array:
 
 
 def empty_map(one: Candidate, raw: Array, shown: Array) -> Note | None:
-    """Why there is nothing to be seen; None where there is something."""
-    if shown.any() or not np.isfinite(raw).all():
+    """That all was cut off; None where something is seen, or nothing was there (of which cnnlens finds the cause)."""
+    if shown.any() or not raw.any() or not np.isfinite(raw).all():
         return None
-    if not raw.any():
-        return Note(f"the map is zero everywhere: the score does not hang on {one.name}")
     return Note(
         f"the map is empty: at {one.name} every place speaks against the class "
         f"(from {raw.min():.3g} to {raw.max():.3g}); positive=false shows that"
