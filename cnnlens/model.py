@@ -241,7 +241,7 @@ class Model(ABC):
         """
         grey = np.full((1, self.input.height, self.input.width, self.input.channels), 0.5, np.float32)
         tape, scores = self.tape(grey), self.trace(grey).scores
-        largest = float(np.abs(scores[np.isfinite(scores)]).max(initial=1.0))
+        largest = float(np.abs(scores[np.isfinite(scores)]).max(initial=0))
         if not np.allclose(tape.scores, scores, rtol=1e-3, atol=1e-4 * largest, equal_nan=True):
             raise Unmet(
                 "played back call by call it gives other scores: it writes into arrays it still reads"

@@ -37,7 +37,8 @@ class CallInfo:
     `index` is its place on the tape and `inputs` the places of the calls that it reads; constants and weights
     are no inputs. `kind` is one of `CALLS`; `function` says which: "relu", "silu", … of an activation, "max"
     or "mean" of a pooling. `name` is the layer's, `shape` one picture's output, channels last. `hyper` holds
-    kernel, stride, padding, dilation and groups where they are known.
+    kernel, stride, padding, dilation and groups where they are known, and `steered` where constants that it
+    reads (a mask, an index) were made from the picture.
     """
 
     index: int

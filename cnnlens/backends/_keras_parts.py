@@ -67,7 +67,7 @@ def _known(step: Step, operation: Any) -> Iterator[Part]:
             kind = "other"  # a function of convolution whose kernel may be anything
         yield _layer(step, bare, kind, kind)
     else:
-        yield _layer(step, operation, *_described(operation, kind, len(step.reads)))
+        yield _layer(step, operation, *_described(operation, kind, len(step.reads), _by_constant(step)))
         return
     activation = vars(operation).get("activation")
     if activation is not None and activation is not keras.activations.linear:
@@ -93,7 +93,7 @@ def _activation(function: Any) -> Part:
     return Part(kind, name, lambda given: [function(given[0])])
 
 
-def _described(operation: Any, kind: str, reads: int) -> tuple[str, str]:
+def _described(operation: Any, kind: str, reads: int, by_constant: bool) -> tuple[str, str]:
     """The kind of a call on a tape and its function, for what is neither a convolution nor dense."""
     title = type(operation).__name__
     low = title.lower()
@@ -111,8 +111,16 @@ def _described(operation: Any, kind: str, reads: int) -> tuple[str, str]:
         return ("subtract" if low == "subtract" else "add"), low
     if kind == "multiply":
         several = "multiply" if low == "multiply" else "divide"
+        if several == "divide" and reads == 1 and by_constant:
+            return "other", "reciprocal"
         return (several if reads > 1 else "scale"), low
     return ("reshape" if title in _MOVES else _KINDS.get(kind, kind)), low
+
+
+def _by_constant(step: Step) -> bool:
+    """Whether what comes first is a constant: `1 / x`, and not `x / 2`."""
+    first = step.node.arguments.args[:1]
+    return bool(first) and not isinstance(first[0], keras.KerasTensor)
 
 
 def _activation_kind(function: Any) -> tuple[str, str]:

@@ -89,6 +89,8 @@ def described(name: str, args: Args, named: Named, reads: int) -> tuple[str, str
     plain = plain_name(name)
     if plain in ("add", "sub", "rsub"):
         return ("add" if plain == "add" else "subtract"), plain, {}
+    if plain == "div" and reads == 1 and not _is_read(args[0]):
+        return "other", "reciprocal", {}  # a constant by what hangs on the picture
     if plain in ("mul", "div", "neg"):
         several = {"mul": "multiply", "div": "divide"}
         return (several[plain] if reads > 1 else "scale"), plain, {}
@@ -116,9 +118,11 @@ def described(name: str, args: Args, named: Named, reads: int) -> tuple[str, str
         )
     if plain == "max" and len(args) + len(named) > 1:
         return ("pooling", "max", {}) if reads == 1 else ("other", plain, {})
-    if plain in ("hardtanh", "clamp", "clip", "clamp_min"):
+    if plain in ("hardtanh", "clamp", "clip", "clamp_min") and reads == 1:
         return "activation", _bounded(plain, args, named), {}
     kind, function = _KINDS.get(plain, ("other", plain))
+    if kind == "activation" and reads > 1:
+        return "other", plain, {}  # its bounds or powers are computed from the picture
     if kind in ("convolution", "transposed-convolution", "dense") and reads > 1:
         return "other", plain, {}  # its weights are computed from the picture
     return kind, function or plain, _hyper(plain, kind, args, named)
@@ -132,6 +136,11 @@ def _bounded(plain: str, args: Args, named: Named) -> str:
     if isinstance(low, Tensor) or low is None or low != 0:
         return plain
     return "relu" if high is None else "relu6"
+
+
+def _is_read(value: Any) -> bool:
+    """Whether the picture runs through an argument: the recorder hands those on with a gradient."""
+    return isinstance(value, Tensor) and value.requires_grad
 
 
 def weights_of(name: str, args: Args, named: Named, read: Collection[int]) -> dict[str, Tensor]:

@@ -51,6 +51,7 @@ class Record:
     told: int | None  # where the output has its channels, as far as that is known
     axes: tuple[int, ...]  # and where each of `given` has them
     owner: str = ""
+    steered: bool = False  # whether constants among its arguments were made from the picture
     layers: list[str] = field(default_factory=list)
 
     @property
@@ -80,6 +81,8 @@ class Recorder(TorchFunctionMode):
         self._held: list[Any] = []  # every tensor ever named, so that an id stays one tensor's
         self._places: dict[int, int] = {}  # id of a tensor → which record made it
         self.records: list[Record] = []
+        self._stale: set[int] = set()  # records whose array was since written to under another name
+        self._steering: set[int] = set()  # ids of what was made from the picture and has no derivative
         start = Record("input", None, [], None, {}, fed.detach(), None, False, 1, ())
         self.fed = self._keep(start)
 
@@ -97,6 +100,13 @@ class Recorder(TorchFunctionMode):
 
     def _ran(self, func: Any, leaves: list[Any], form: Any, reads: dict[int, int]) -> Any:
         name, first = str(getattr(func, "__name__", func)), leaves[0]
+        # `x[:, :2] *= 3` writes to a part under another name and then puts it back in its place
+        read_on = [place for i, place in reads.items() if i or name != "__setitem__"]
+        if not self._stale.isdisjoint(read_on):
+            raise Unmet(
+                f"{self._owner() or 'it'} reads on an array that was written to under another name, by view"
+            )
+        steered = any(id(leaf) in self._steering for leaf in leaves)
         made_by = [self.records[place] for place in reads.values()]
         for place, maker in zip(reads, made_by, strict=True):
             leaves[place] = maker.value.requires_grad_(maker.out.is_floating_point())
@@ -104,6 +114,10 @@ class Recorder(TorchFunctionMode):
         writes = _writes(name, kwargs)
         out, target = run_function(func, args, kwargs, writes)
         results = [target] if target is not None else tensors_of(out)
+        if any(t.is_complex() for t in results):
+            raise Unmet(
+                f"{name} in {self._owner() or 'the model'} computes complex numbers: no tape can be kept"
+            )
         axes = tuple(maker.axis for maker in made_by)
         kept: dict[int, Tensor] = {}
         for slot, tensor in enumerate(results):
@@ -121,11 +135,18 @@ class Recorder(TorchFunctionMode):
                     told=told,
                     axes=axes,
                     owner=self._owner(),
+                    steered=steered,
                 )
                 kept[id(tensor)] = self._keep(record)
         if target is not None:
+            self._spoil(first)
             return self._repoint(first, target, out)
-        return _mapped(out, lambda t: kept.get(id(t), t.detach()))
+        handed = _mapped(out, lambda t: kept.get(id(t), t.detach()))
+        if not name.startswith("new_") and not name.endswith("_like"):
+            loose = [t for t in tensors_of(handed) if not t.requires_grad]
+            self._held += loose
+            self._steering.update(map(id, loose))
+        return handed
 
     def _keep(self, record: Record) -> Tensor:
         """Put a record on the list; what the network goes on with. Its flag shows who lost track of it."""
@@ -134,6 +155,18 @@ class Recorder(TorchFunctionMode):
         self._held += [handed, record]
         self._places[id(handed)] = len(self.records) - 1
         return handed
+
+    def _spoil(self, written: Tensor) -> None:
+        """Whatever else lies in the memory that is written to is not what was recorded of it any more."""
+        place = self._places.get(id(written))
+        if place is None and written._is_view():
+            raise Unmet(
+                f"{self._owner() or 'it'} writes into a part of an array of its own: no tape can be kept"
+            )
+        memory = written.untyped_storage().data_ptr()
+        for other, record in enumerate(self.records):
+            if other != place and record.out.untyped_storage().data_ptr() == memory:
+                self._stale.add(other)
 
     def _repoint(self, written: Tensor, target: Tensor, out: Any) -> Any:
         """After `x.relu_()` whoever holds x goes on with the new values, under x's own identity."""

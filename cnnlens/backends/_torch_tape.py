@@ -52,6 +52,8 @@ class TorchCall(Call):
         # a value read twice, as in x * x, is two inputs
         reads = tuple(places[place] for place in record.reads.values())
         kind, function, hyper = described(record.name, *self._called(), reads=len(reads))
+        if record.steered:
+            hyper = {**hyper, "steered": True}
         shape = tuple(self.output.shape[1:])
         name = record.layers[0] if record.layers else ".".join(filter(None, (record.owner, record.name)))
         self.info = CallInfo(index, name, kind, function, reads, shape, hyper)

@@ -41,7 +41,7 @@ def _one_colour(evidence: Evidence) -> str | None:
     pixels = evidence.probe.pixels
     if np.ptp(pixels, axis=(0, 1)).any():
         return None
-    return "so is the picture, which is of one colour: no place differs from another"
+    return "the picture is of one colour, so that no place of it differs from another"
 
 
 def _same_everywhere(evidence: Evidence, value: float) -> str | None:

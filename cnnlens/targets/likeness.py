@@ -32,6 +32,11 @@ class Likeness(Term):
     name: str = field(default="", compare=False)
 
     @property
+    def is_linear(self) -> bool:
+        """It bends."""
+        return False
+
+    @property
     def unit(self) -> str:
         """A cosine, from -1 to 1."""
         return "similarity"

@@ -27,6 +27,11 @@ class Probability(Term):
     activation: str | None = "softmax"
 
     @property
+    def is_linear(self) -> bool:
+        """It bends."""
+        return False
+
+    @property
     def unit(self) -> str:
         """A probability."""
         return "probability"

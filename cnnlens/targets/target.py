@@ -60,6 +60,11 @@ class Target:
         return only.index if single and isinstance(only, ClassScore) and only.places is None else None
 
     @property
+    def is_linear(self) -> bool:
+        """Whether it is a sum of scores and units; a probability or a likeness bends."""
+        return all(term.is_linear for term in self.terms)
+
+    @property
     def is_of_classes(self) -> bool:
         """Whether it is made of scores or probabilities of classes alone."""
         return all(isinstance(term, (ClassScore, Probability)) for term in self.terms)

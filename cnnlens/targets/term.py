@@ -26,6 +26,11 @@ class Term(ABC):
         return "score"
 
     @property
+    def is_linear(self) -> bool:
+        """Whether it is a sum of what it reads, so that shares of that can add up to it."""
+        return True
+
+    @property
     def layers(self) -> tuple[str, ...]:
         """The layers and outputs whose activations it reads."""
         return ()

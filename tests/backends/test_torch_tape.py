@@ -131,7 +131,7 @@ def test_what_is_written_through_another_name_is_refused_and_said() -> None:
         return x
 
     reason = model_of(alias).why_no("tape")
-    assert reason is not None and "writes into arrays it still reads" in reason
+    assert reason is not None and "written to under another name" in reason
 
 
 def test_an_array_of_the_callers_own_is_refused_and_said() -> None:

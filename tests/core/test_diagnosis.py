@@ -220,7 +220,7 @@ def test_a_layer_of_one_place_and_one_that_is_the_same_everywhere() -> None:
 
 def test_a_picture_of_one_colour() -> None:
     said = told(small(), "occlusion", np.full((16, 16, 3), 0.5, np.float32))
-    assert said.endswith("so is the picture, which is of one colour: no place differs from another")
+    assert said.endswith("the picture is of one colour, so that no place of it differs from another")
 
 
 def test_what_a_method_cut_off_is_told_where_it_says_nothing_itself() -> None:

@@ -81,9 +81,14 @@ def full_grad(
     heatmap = Heatmap(
         np.asarray(added, np.float32), title="FullGrad", unit=unit, means="the score hangs on this pixel"
     )
-    return heatmap, Note(
+    told = (
         f"input and {len(watched)} layers with biases add up to {total:.4g}; the score is {probe.score:.4g}"
     )
+    if not probe.target.is_linear:
+        told += f"; {probe.target.text} is no sum of scores: its slope is shared, and need not add up to it"
+    elif abs(total - probe.score) > 1e-2 * abs(probe.score):
+        told += "; they do not add up: something on the way is bent, or a bias lies before an activation of its layer"
+    return heatmap, Note(told)
 
 
 def biased(model: Model) -> tuple[Layer, ...]:

@@ -87,7 +87,7 @@ def integrated_gradients(
         means="speaks for the class",
     )
     line = np.append(scores.mean, probe.score)
-    told = completeness(float(shares.mean.sum()), float(line[-1] - line[0]), "more steps narrow it")
+    told = completeness(float(shares.mean.sum()), float(line[-1] - line[0]), "more steps may narrow it")
     curve = Curve(
         np.asarray([0, *at, 1], np.float32),
         line,

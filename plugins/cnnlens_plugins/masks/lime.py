@@ -71,10 +71,13 @@ def lime(
         unit=of if of == "probability" else probe.target.unit,
         means=f"seeing this raises the {of}",
     )  # fmt: skip
-    told = (
-        f"the fit explains {quality:.0%} of the {of} near this picture (weighted R² of {samples} samples); chance "
-        f"moves a coefficient by ±{np.median(spread):.2g} (standard error), the largest is {np.abs(fitted).max():.2g}"
-    )
+    told = f"{samples} samples are too few to fit {count} regions, or to tell them from chance"
+    if samples >= 2 * count:
+        told = (
+            f"the fit explains {quality:.0%} of the {of} near this picture (weighted R² of {samples} samples); "
+            f"chance moves a coefficient by ±{np.median(spread):.2g} (standard error), the largest is "
+            f"{np.abs(fitted).max():.2g}"
+        )
     return (
         heatmap,
         Picture(shown(outlined(probe.pixels, labels)), title=f"{count} regions by {cut}"),

@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 from cnnlens import Array, Cost, Field, Heatmap, Impossible, Model, Note, Probe, Tape, attributed, visualiser
 
 from .multipliers import Multipliers
-from .start import cotangents
+from .start import bending, cotangents
 from .verdicts import deeplift_reasons
 
 Baseline = Literal["black", "white", "grey", "mean", "blur"]
@@ -37,7 +37,7 @@ def deeplift(
     baseline: Annotated[
         Baseline, Field(description="what the picture is compared with: a colour, its mean, or it blurred")
     ] = "black",
-) -> tuple[Heatmap, Note]:
+) -> tuple[Heatmap | Note, ...]:
     """How far each pixel's difference from a baseline moves the score.
 
     The rescale rule, in units of score, summed over the colour channels: positive raises the score above the
@@ -56,10 +56,11 @@ def deeplift(
     )
     scores = _values(probe, tape)
     made, wanted = float(values.sum(dtype=np.float64)), float(scores[0] - scores[1])
-    return heatmap, Note(
+    note = Note(
         f"contributions add up to {made:.4g}; the target is {scores[0]:.4g} for the picture and "
         f"{scores[1]:.4g} for the baseline, {wanted:.4g} apart"
     )
+    return heatmap, note, *bending(probe)
 
 
 def contributions(probe: Probe, tape: Tape) -> Array:

@@ -23,7 +23,7 @@ from cnnlens import (
 
 from .linear import Stabiliser
 from .relevance import COMPOSITES, Ledger, Relevance
-from .start import cotangents
+from .start import bending, cotangents
 from .verdicts import lrp_reasons
 
 Name = Literal[
@@ -66,7 +66,7 @@ def lrp(
         bool, Field(description="ε as a share of the root mean square of the layer's outputs")
     ] = False,
     gamma: Annotated[float, Field(ge=0, le=100, description="γ of the γ rule")] = 0.25,
-) -> tuple[Heatmap, Note]:
+) -> tuple[Heatmap | Note, ...]:
     """The score, shared backwards among what made it, layer by layer, down to the pixels.
 
     In units of score, summed over the colour channels: positive speaks for the target, negative against it,
@@ -83,7 +83,8 @@ def lrp(
     heatmap = attributed(
         values, title=f"LRP, {composite}", unit=probe.target.unit, means="speaks for the target"
     )
-    return heatmap, Note(_account(float(values.sum(dtype=np.float64)), probe.score, rules.ledger))
+    note = Note(_account(float(values.sum(dtype=np.float64)), probe.score, rules.ledger))
+    return heatmap, note, *bending(probe)
 
 
 def ends_of(model: Model) -> tuple[Array, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnnlens import Array, Probe, Tape, errors
+from cnnlens import Array, Note, Probe, Tape, errors
 
 
 def cotangents(probe: Probe, tape: Tape) -> dict[int, Array]:
@@ -14,3 +14,15 @@ def cotangents(probe: Probe, tape: Tape) -> dict[int, Array]:
     pulls = probe.target.cotangents(tape.scores, seen)
     last = len(tape.calls) - 1
     return {last if name == "scores" else tape.layers[name]: values for name, values in pulls.items()}
+
+
+def bending(probe: Probe) -> tuple[Note, ...]:
+    """A note where the target is a probability or a likeness: rules share what is linear."""
+    if probe.target.is_linear:
+        return ()
+    return (
+        Note(
+            f"{probe.target.text} is no sum of scores: what is shared is its slope at this picture, and the "
+            "shares need not add up to it; a score or a difference of scores does"
+        ),
+    )

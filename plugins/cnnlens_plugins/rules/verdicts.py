@@ -57,6 +57,10 @@ def deeplift_reasons(calls: Sequence[CallInfo]) -> Iterator[Impossible]:
     """What DeepLIFT has no multiplier for."""
     kinds = ("softmax", "attention", "normalisation", "divide", "other")
     yield from without_rule("DeepLIFT", calls, kinds)
+    if steered := [info for info in calls if info.hyper.get("steered")]:
+        yield Impossible(
+            f"DeepLIFT has no rule for masks, indices or means that are made from the picture ({named(steered)})"
+        )
 
 
 def clipping_reasons(method: str, calls: Sequence[CallInfo]) -> Iterator[Approximate | Impossible]:
