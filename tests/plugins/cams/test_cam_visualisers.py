@@ -104,7 +104,7 @@ def test_empty_and_flat_maps_are_told() -> None:
     grey = np.full((4, 4, 3), 0.5)
     for name in ("grad-cam", "xgrad-cam", "hires-cam", "ablation-cam"):
         assert "every place speaks against" in texts(look(model, grey, OURS[name], target=0))[0], name
-        assert "zero everywhere" in texts(look(model, grey, OURS[name], target=1))[0], name
+        assert "zero everywhere" in " ".join(texts(look(model, grey, OURS[name], target=1))), name
     assert "2 are flat" in " ".join(texts(look(model, grey, OURS["score-cam"], target=0)))
 
 
