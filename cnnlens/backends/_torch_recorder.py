@@ -100,12 +100,6 @@ class Recorder(TorchFunctionMode):
 
     def _ran(self, func: Any, leaves: list[Any], form: Any, reads: dict[int, int]) -> Any:
         name, first = str(getattr(func, "__name__", func)), leaves[0]
-        # `x[:, :2] *= 3` writes to a part under another name and then puts it back in its place
-        read_on = [place for i, place in reads.items() if i or name != "__setitem__"]
-        if not self._stale.isdisjoint(read_on):
-            raise Unmet(
-                f"{self._owner() or 'it'} reads on an array that was written to under another name, by view"
-            )
         steered = any(id(leaf) in self._steering for leaf in leaves)
         made_by = [self.records[place] for place in reads.values()]
         for place, maker in zip(reads, made_by, strict=True):
@@ -114,6 +108,12 @@ class Recorder(TorchFunctionMode):
         writes = _writes(name, kwargs)
         out, target = run_function(func, args, kwargs, writes)
         results = [target] if target is not None else tensors_of(out)
+        # `x[:, :2] *= 3` writes to a part under another name and then puts it back in its place
+        read_on = [place for i, place in reads.items() if i or name != "__setitem__"]
+        if any(t.requires_grad for t in results) and not self._stale.isdisjoint(read_on):
+            raise Unmet(
+                f"{self._owner() or 'it'} reads on an array that was written to under another name, by view"
+            )
         if any(t.is_complex() for t in results):
             raise Unmet(
                 f"{name} in {self._owner() or 'the model'} computes complex numbers: no tape can be kept"
@@ -165,7 +165,8 @@ class Recorder(TorchFunctionMode):
             )
         memory = written.untyped_storage().data_ptr()
         for other, record in enumerate(self.records):
-            if other != place and record.out.untyped_storage().data_ptr() == memory:
+            same = other != place and record.out.untyped_storage().data_ptr() == memory
+            if same and _overlap(written, record.out):
                 self._stale.add(other)
 
     def _repoint(self, written: Tensor, target: Tensor, out: Any) -> Any:
@@ -205,6 +206,13 @@ class Recorder(TorchFunctionMode):
         )
         self._held.append(made)
         self._places[id(made)] = len(self.records) - 1
+
+
+def _overlap(one: Tensor, other: Tensor) -> bool:
+    """Whether two views of one memory have a number in common; the halves of a chunk have none."""
+    touched = torch.zeros(one.untyped_storage().nbytes() // one.element_size(), dtype=torch.bool)
+    touched.as_strided(one.size(), one.stride(), one.storage_offset()).fill_(True)
+    return bool(touched.as_strided(other.size(), other.stride(), other.storage_offset()).any())
 
 
 def run_function(func: Any, args: Any, kwargs: dict[str, Any], writes: bool) -> tuple[Any, Tensor | None]:

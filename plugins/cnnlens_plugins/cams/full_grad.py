@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -39,6 +40,18 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | I
             f"input and biases add up to the score where a network is made of straight pieces through the origin; "
             f"{', '.join(bent)} {'is' if len(bent) == 1 else 'are'} not"
         )
+    own = {layer.name for layer in biased(model)}
+    if fused := [name for name in _fused(model) if name in own]:
+        names = ", ".join(fused[:3]) + (", …" if len(fused) > 3 else "")
+        yield Approximate(
+            f"its biases lie before an activation of their own layer, gradients behind: {names}"
+        )
+
+
+def _fused(model: Model) -> list[str]:
+    """Layers that have an activation of their own: two calls on a tape, one name."""
+    calls = () if model.why_no("tape") else model.calls
+    return [a.name for a, b in itertools.pairwise(calls) if a.name == b.name and b.kind == "activation"]
 
 
 @visualiser(
