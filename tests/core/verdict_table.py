@@ -88,8 +88,9 @@ TABLE: dict[str, tuple[str, str]] = {
         gradients, full-grad, extremal, relevance | not possible | its forward detaches what it computes, or runs under no_grad
         the others | valid
     """),
-    "writes": ("a forward that writes where PyTorch allows no gradients; a tape runs such calls on copies", """
+    "writes": ("a forward that writes through views, where PyTorch allows no gradients and no tape can follow", """
         saliency, smoothgrad, input-x-gradient, integrated-gradients, gradient-shap, full-grad, extremal | not possible | needs gradients at the picture: its forward cannot run with gradients
+        guided-backprop, deconvnet, guided-grad-cam, relevance | not possible | was written to under another name
         the others | valid
     """),
     "untaped": ("a forward that writes where no tape can follow", """

@@ -50,7 +50,8 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | I
 
 def _fused(model: Model) -> list[str]:
     """Layers that have an activation of their own: two calls on a tape, one name."""
-    calls = () if model.why_no("tape") else model.calls
+    keras = model.framework.startswith("keras")  # nobody else has such layers, and a tape costs a pass
+    calls = model.calls if keras and not model.why_no("tape") else ()
     return [a.name for a, b in itertools.pairwise(calls) if a.name == b.name and b.kind == "activation"]
 
 
