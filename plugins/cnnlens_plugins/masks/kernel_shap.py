@@ -78,7 +78,7 @@ def kernel_shap(
             f"exact, from all {2**count} sets"
             if exact
             else f"{len(rows)} samples are too few to tell {count} regions from chance"
-            if len(rows) < 2 * count
+            if len(rows) <= count + 2
             else f"chance moves a value by ±{np.median(spread):.2g} (standard error), "
             f"the largest is {np.abs(shares).max():.2g}"
         )

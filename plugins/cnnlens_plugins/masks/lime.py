@@ -72,7 +72,7 @@ def lime(
         means=f"seeing this raises the {of}",
     )  # fmt: skip
     told = f"{samples} samples are too few to fit {count} regions, or to tell them from chance"
-    if samples >= 2 * count:
+    if samples > count + 2:  # else nothing is left over by which chance could be told
         told = (
             f"the fit explains {quality:.0%} of the {of} near this picture (weighted R² of {samples} samples); "
             f"chance moves a coefficient by ±{np.median(spread):.2g} (standard error), the largest is "
