@@ -96,7 +96,12 @@ class Recorder(TorchFunctionMode):
         leaves, form = tree_flatten((args, dict(kwargs or {})))
         made_by = {i: self.place_of(leaf) for i, leaf in enumerate(leaves)}
         reads = {i: place for i, place in made_by.items() if place is not None}
-        return self._ran(func, leaves, form, reads) if reads else func(*args, **(kwargs or {}))
+        if reads:
+            return self._ran(func, leaves, form, reads)
+        out = func(*args, **(kwargs or {}))
+        if any(id(leaf) in self._steering for leaf in leaves):
+            self._steer(out)
+        return out
 
     def _ran(self, func: Any, leaves: list[Any], form: Any, reads: dict[int, int]) -> Any:
         name, first = str(getattr(func, "__name__", func)), leaves[0]
@@ -143,10 +148,14 @@ class Recorder(TorchFunctionMode):
             return self._repoint(first, target, out)
         handed = _mapped(out, lambda t: kept.get(id(t), t.detach()))
         if not name.startswith("new_") and not name.endswith("_like"):
-            loose = [t for t in tensors_of(handed) if not t.requires_grad]
-            self._held += loose
-            self._steering.update(map(id, loose))
+            self._steer(handed)
         return handed
+
+    def _steer(self, made: Any) -> None:
+        """Remember what was made from the picture and has no derivative."""
+        loose = [t for t in tensors_of(made) if not t.requires_grad]
+        self._held += loose
+        self._steering.update(map(id, loose))
 
     def _keep(self, record: Record) -> Tensor:
         """Put a record on the list; what the network goes on with. Its flag shows who lost track of it."""
@@ -217,11 +226,9 @@ def _overlap(one: Tensor, other: Tensor) -> bool:
 
 def run_function(func: Any, args: Any, kwargs: dict[str, Any], writes: bool) -> tuple[Any, Tensor | None]:
     """Call a function; one that writes to its first argument gets a copy to write to, which is its output."""
-    if kwargs.get("inplace"):
-        kwargs = {
-            **kwargs,
-            "inplace": False,
-        }  # a flag of torch.nn.functional: the same numbers, in an array of their own
+    if kwargs.get("inplace"):  # a flag of torch.nn.functional: the same numbers, in an array of their own
+        out = func(*args, **{**kwargs, "inplace": False})
+        return out, out
     if not writes:
         return func(*args, **kwargs), None
     target = args[0].clone()
@@ -232,7 +239,9 @@ def _writes(name: str, kwargs: Mapping[str, Any]) -> bool:
     """Whether a function writes to its first argument."""
     if kwargs.get("out") is not None:
         raise Unmet(f"{name}(…, out=…) writes into an array of its caller's: no tape can be kept")
-    return name in _WRITERS or (name.endswith("_") and not name.startswith("__"))
+    return (
+        bool(kwargs.get("inplace")) or name in _WRITERS or (name.endswith("_") and not name.startswith("__"))
+    )
 
 
 def tensors_of(out: Any) -> list[Tensor]:

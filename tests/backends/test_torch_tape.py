@@ -215,3 +215,43 @@ def test_classic_networks_flatten_by_view() -> None:
             return self.head(x.view(-1, 6 * 14 * 14))
 
     check_model(cnnlens.wrap(LeNet(), preprocess={"size": 32}))
+
+
+def test_a_view_that_is_written_to_and_read_on_is_refused_whatever_the_scores() -> None:
+    def part(x: Any) -> Any:
+        F.relu(x[:, :3], inplace=True)
+        return x * 1e-6
+
+    assert "written to under another name" in str(model_of(part).why_no("tape"))
+
+
+def test_complex_numbers_are_refused() -> None:
+    reason = model_of(lambda x: x + torch.fft.irfft2(torch.fft.rfft2(x), s=x.shape[-2:])).why_no("tape")
+    assert reason is not None and "complex" in reason
+
+
+@pytest.mark.parametrize(
+    ("way", "kind"),
+    [(lambda x: x * (x > 0), "scale"), (lambda x: x / x.detach().abs().mean(), "scale")],
+)
+def test_what_the_picture_steers_is_marked_and_deeplift_refuses_it(way: Any, kind: str) -> None:
+    model = model_of(way)
+    steered = [call for call in model.calls if call.hyper.get("steered")]
+    assert [call.kind for call in steered] == [kind]
+    deeplift = next(one for one in cnnlens.visualisers() if one.name == "deeplift")
+    assert "made from the picture" in str(deeplift.why_not(model))
+
+
+def test_constants_over_values_and_computed_bounds_are_calls_of_their_own() -> None:
+    over = model_of(lambda x: torch.ones(1) / (1 + x.relu()))
+    assert ("other", "reciprocal") in [(call.kind, call.function) for call in over.calls]
+    bounded = model_of(lambda x: torch.clamp(x, max=x.mean((1, 2, 3), keepdim=True)))
+    assert ("other", "clamp") in [(call.kind, call.function) for call in bounded.calls]
+
+
+def test_rules_say_where_the_target_bends() -> None:
+    model = model_of(torch.relu)
+    for name in ("lrp", "deeplift"):
+        notes = cnnlens.look(model, picture(model), name, target="p(top1)").notes
+        assert any("no sum of scores" in note for note in notes)
+        assert not any("no sum of scores" in note for note in cnnlens.look(model, picture(model), name).notes)
