@@ -1,0 +1,106 @@
+"""Ours and the other side in turn, in one process: medians, paired ratios, and whether both found the same.
+
+Absolute seconds mean little on a machine that others use too; the ratio of two runs that follow one another
+does. What is told is the median of the paired ratios over the turns, and its ends.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+TURNS = 5
+
+Run = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison. `ratio` is the other side's time by ours ("faster"), or ours by the floor's ("cost")."""
+
+    what: str
+    against: str
+    kind: str  # "faster": wants to be at least `asked`; "cost": at most
+    asked: float | None
+    ratio: float
+    low: float
+    high: float
+    ours: float  # seconds
+    theirs: float
+    equal: str  # how far both results are from one another, in words
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the figure asked for is reached, with 15 % slack for noise; None where none is asked."""
+        if self.asked is None:
+            return None
+        return self.ratio >= self.asked / 1.15 if self.kind == "faster" else self.ratio <= self.asked * 1.15
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON."""
+        return {**asdict(self), "reached": self.reached}
+
+
+def in_turn(turns: int = TURNS, /, **runs: Run) -> dict[str, list[float]]:
+    """Seconds of each of `runs`, by turns; each is run once before, unmeasured. The order changes each turn."""
+    for run in runs.values():
+        run()
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(turns):
+        for name in sorted(runs, reverse=bool(turn % 2)):
+            started = time.perf_counter()
+            runs[name]()
+            taken[name].append(time.perf_counter() - started)
+    return taken
+
+
+def faster(
+    what: str, against: str, ours: Run, theirs: Run, *, asked: float | None, equal: str, turns: int = TURNS
+) -> Row:
+    """How many times faster ours is than a peer. `equal` says how the results were compared; do so before."""
+    taken = in_turn(turns, ours=ours, theirs=theirs)
+    ratios = [b / a for a, b in zip(taken["ours"], taken["theirs"], strict=True)]
+    return _row(what, against, "faster", asked, ratios, taken, equal)
+
+
+def cost(
+    what: str, against: str, ours: Run, floor: Run, *, asked: float | None, equal: str, turns: int = TURNS
+) -> Row:
+    """How many times the floor, bare passes of the framework, ours costs."""
+    taken = in_turn(turns, ours=ours, theirs=floor)
+    ratios = [a / b for a, b in zip(taken["ours"], taken["theirs"], strict=True)]
+    return _row(what, against, "cost", asked, ratios, taken, equal)
+
+
+def _row(
+    what: str,
+    against: str,
+    kind: str,
+    asked: float | None,
+    ratios: list[float],
+    taken: dict[str, list[float]],
+    equal: str,
+) -> Row:
+    middle = statistics.median
+    low, high = min(ratios), max(ratios)
+    seconds = middle(taken["ours"]), middle(taken["theirs"])
+    return Row(what, against, kind, asked, middle(ratios), low, high, *seconds, equal)
+
+
+def same(ours: Any, theirs: Any, tolerance: float, what: str = "") -> str:
+    """The largest difference as a share of the largest value, in words; ValueError beyond the tolerance."""
+    a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    if a.shape != b.shape:
+        raise ValueError(f"{what}: {a.shape} and {b.shape} cannot be the same")
+    largest = float(np.abs(b).max())
+    if not largest or not np.isfinite(largest):
+        raise ValueError(f"{what}: a result of {largest} says nothing about equality")
+    error = float(np.abs(a - b).max()) / largest
+    if not error <= tolerance:
+        raise ValueError(f"{what}: off by {error:.1e} of the largest value, allowed are {tolerance:.0e}")
+    return f"{error:.0e}"
