@@ -33,14 +33,14 @@ class Budget:
         self._asked = read_memory(asked)
         self._appetites.clear()  # a larger one is measured by more pictures
 
-    def batch(self, gradients: bool) -> int:
-        """Pictures per pass, 1 to `MOST`; Unmet where one takes more than there is."""
+    def batch(self, gradients: bool, most: int = MOST) -> int:
+        """Pictures per pass, 1 to `most`; Unmet where one takes more than there is."""
         takes = self._appetites.get(gradients)
         if takes is None:
-            if is_ample(self._model.layers, self._picture, self.bytes):
-                return MOST
+            if is_ample(self._model.layers, self._picture, self.bytes, most):
+                return most
             takes = self.appetite(gradients)
-        count = takes.batch(self.bytes)
+        count = takes.batch(self.bytes, most)
         if not count:
             name, enough = self._model.name, in_words(takes.first * 11 // 10)
             raise Unmet(
@@ -57,6 +57,11 @@ class Budget:
                 found = measured(lambda count: self._run(count, gradients), self._model.peak_of, self.bytes)
             self._appetites[gradients] = found or from_shapes(self._model.layers, self._picture, gradients)
         return self._appetites[gradients]
+
+    @property
+    def keeps_a_pass(self) -> bool:
+        """Whether all that layers hand on for one picture, three times over, is no more than there is."""
+        return 3 * from_shapes(self._model.layers, self._picture, True).first <= self.bytes
 
     @property
     def _picture(self) -> int:

@@ -37,11 +37,11 @@ class Appetite:
     first: int
     more: int
 
-    def batch(self, budget: int) -> int:
-        """How many pictures at once stay within `budget`; 0 where one does not."""
+    def batch(self, budget: int, most: int = MOST) -> int:
+        """How many pictures at once, `most` at most, stay within `budget`; 0 where one does not."""
         if self.first > budget:
             return 0
-        return int(min(MOST, 1 + (budget - self.first) // max(1, self.more)))
+        return int(min(most, 1 + (budget - self.first) // max(1, self.more)))
 
 
 def read_memory(asked: str | int) -> int:
@@ -137,7 +137,7 @@ def from_shapes(layers: Sequence[Layer], picture: int, gradients: bool) -> Appet
     return Appetite(one, one)
 
 
-def is_ample(layers: Sequence[Layer], picture: int, budget: int) -> bool:
-    """Whether the largest batch fits by far, as shapes tell."""
+def is_ample(layers: Sequence[Layer], picture: int, budget: int, most: int = MOST) -> bool:
+    """Whether a batch of `most` fits by far, as shapes tell."""
     known = any(layer.shape for layer in layers)
-    return known and from_shapes(layers, picture, True).first * MOST * _SHAPES_ARE_OFF_BY <= budget
+    return known and from_shapes(layers, picture, True).first * most * _SHAPES_ARE_OFF_BY <= budget

@@ -8,7 +8,6 @@ facts it is constructed with. Everything else stands here once, for all framewor
 from __future__ import annotations
 
 import functools
-import itertools
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from . import batches
 from .arrays import Array
 from .budget import Budget
 from .errors import BadInput, UnknownName, Unmet
 from .layer import Layer
-from .memory import free_memory, peak_of
+from .memory import MOST, free_memory, peak_of
 from .outputs import Output, is_output
-from .passes import Box, Fill, Pass, Trace, hidden
+from .passes import Box, Fill, Pass, Replay, Trace
 from .preprocess import InputSpec
 from .tape import CallInfo, Tape
 from .targets import Target, probabilities
@@ -134,13 +134,15 @@ class Model(ABC):
         watch: Sequence[str] = (),
         target: Target | int | None = None,
         replace: Mapping[str, Array] | None = None,
+        replay: Replay | None = None,
     ) -> Trace:
         """Run pictures (n, h, w, c) in [0, 1] once and return what was asked for.
 
         `watch` names layers whose activations are wanted ("input" is the pictures themselves, "output:aux"
         what the model returns as `aux`); with a
         `target` their gradients come too, per pixel of [0, 1] for "input". `replace` puts activations
-        (n, …) in the place of a layer's own and the rest of the network runs on from there.
+        (n, …) in the place of a layer's own and the rest of the network runs on from there. A `replay` runs
+        in the model's stead; what it was recorded to start from are then the pictures, or the one replacement.
         """
         target = Target.of_class(target) if isinstance(target, int) else target
         replace = dict(replace or {})
@@ -157,12 +159,12 @@ class Model(ABC):
         if not all(map(is_output, read)):
             self._require("activations")
         with self.lock:
-            ran = self.forward(
-                self.input.encode(x),
-                tuple(dict.fromkeys((*(watch if target else inner), *read))),
-                replace,
-                target is not None,
-            )
+            names = tuple(dict.fromkeys((*(watch if target else inner), *read)))
+            if replay is None:
+                ran = self.forward(self.input.encode(x), names, replace, target is not None)
+            else:
+                started = next(iter(replace.values())) if replace else self.input.encode(x)
+                ran = replay.forward(started, names, target is not None)
             gradients: dict[str, Array] = {}
             if target is not None and watch:
                 pulled = ran.pull(target.cotangents(ran.scores, ran.activations), watch)
@@ -173,16 +175,32 @@ class Model(ABC):
         return Trace(ran.scores, activations, gradients)
 
     def in_batches(
-        self, pictures: Iterable[Array], *, watch: Sequence[str] = (), target: Target | None = None
+        self,
+        values: Iterable[Array],
+        *,
+        watch: Sequence[str] = (),
+        target: Target | None = None,
+        at: str = "input",
+        image: Array | None = None,
     ) -> Iterator[Trace]:
-        """Traces of pictures (h, w, c), made as they are asked for, as many at once as memory allows."""
-        size, rest, filled = self.batch_for(gradients=target is not None), iter(pictures), False
-        while some := list(itertools.islice(rest, size)):
-            # a last batch that is filled up needs nothing compiled for its size
-            spare = size - len(some) if self.even_batches and filled else 0
-            ran = self.trace(np.stack(some + some[-1:] * spare), watch=watch, target=target)
-            yield ran.of_first(len(some)) if spare else ran
-            filled = True
+        """Traces of pictures (h, w, c), made as they are asked for, as many at once as memory allows.
+
+        With a layer `at`, `values` are its activations instead, (…) each, in a pass over `image` (h, w, c), and
+        only what lies behind the layer is run, where the backend can.
+        """
+        if (at == "input") != (image is None):
+            raise BadInput(
+                "say both `at`, the layer, and `image`, the picture whose pass its values stand in"
+            )
+        return batches.in_batches(self, values, watch=watch, target=target, at=at, image=image)
+
+    def replay(self, fed: Array, *, keep: Sequence[str] = (), at: str = "input") -> Replay:
+        """Record one pass over `fed` (1, h, w, c), already preprocessed, to run it again over other values.
+
+        Those stand at layer `at`; the layers to `keep` can be watched. Raises Unmet where nothing can be
+        replayed. A backend that can overrides this; whoever uses a replay holds it to the model first.
+        """
+        raise Unmet(f"the {self.framework} backend replays no pass")
 
     def _checked(
         self, x: Array, watch: Sequence[str], replace: Mapping[str, Array]
@@ -262,12 +280,17 @@ class Model(ABC):
         """Pictures per forward pass of batched work, as `batch_for`."""
         return self.batch_for()
 
-    def batch_for(self, *, gradients: bool = False) -> int:
-        """How many pictures at once, 1 to 10, stay within `memory`; Unmet where one does not.
+    def batch_for(self, *, gradients: bool = False, most: int = MOST) -> int:
+        """How many pictures at once, 1 to `most`, stay within `memory`; Unmet where one does not.
 
         Where shapes do not settle it, passes over grey pictures are run, once, to measure.
         """
-        return self._budget.batch(gradients)
+        return self._budget.batch(gradients, most)
+
+    @property
+    def has_room_to_record(self) -> bool:
+        """Whether all that a pass computes, kept beside a pass that runs, stays within `memory`."""
+        return self._budget.keeps_a_pass
 
     def free_memory(self) -> int:
         """Bytes that are free where the model runs. A backend on a device of its own overrides this."""
@@ -283,16 +306,11 @@ class Model(ABC):
         """Scores (n, classes) of the picture (h, w, c) with each box (y0, x0, y1, x1) hidden in turn.
 
         `fill` is what hides: a number, one per channel, or a whole picture, in [0, 1]. `tick(done)` is
-        called after each batch. Cost: one forward pass a box.
+        called after each batch. Cost: one forward pass a box, or what of it a box can change.
         """
         if not boxes:
             raise BadInput("no box to hide")
-        scores: list[Array] = []
-        for ran in self.in_batches(hidden(image, [box], fill)[0] for box in boxes):
-            scores.append(ran.scores)
-            if tick:
-                tick(sum(map(len, scores)))
-        return np.concatenate(scores)
+        return batches.hide(self, np.asarray(image, np.float32), boxes, fill, tick or (lambda done: None))
 
     def probabilities(self, scores: Array) -> Array:
         """Scores (…, classes) → what the model's own last activation makes of them."""

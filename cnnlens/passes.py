@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -43,6 +43,16 @@ class Pass:
     scores: Array
     activations: Mapping[str, Array]
     pull: Callable[[Mapping[str, Array], Sequence[str]], Mapping[str, Array]]
+
+
+class Replay(Protocol):
+    """A recorded pass that runs again at less cost than the model's own; see `Model.replay`."""
+
+    def forward(self, values: Array, watch: Sequence[str], differentiable: bool) -> Pass:
+        """The pass over other pictures (n, h, w, c), preprocessed; or over other values (n, …) at its layer."""
+
+    def hide(self, cover: Array, boxes: Sequence[Box]) -> Array:
+        """The scores (n, classes) of its picture with each of the boxes, all of one size, showing `cover`."""
 
 
 def hidden(image: Array, boxes: Sequence[Box], fill: Fill) -> Array:

@@ -122,16 +122,23 @@ class Probe:
         return self.model.layer(name)
 
     def score_of(
-        self, pictures: Array | Iterable[Array], count: int | None = None, *, probability: bool = False
+        self,
+        pictures: Array | Iterable[Array],
+        count: int | None = None,
+        *,
+        probability: bool = False,
+        at: str = "input",
     ) -> Array:
         """The target's value (n,) for altered pictures (n, h, w, c) in [0, 1], run in batches.
 
         `pictures` may be made as they are asked for, one at a time; say then how many there are, in `count`.
-        With `probability` the value is in probabilities.
+        With `probability` the value is in probabilities. With a layer `at` they are not pictures but other
+        activations of it, and only what lies behind it is run, where the backend can.
         """
         count = len(pictures) if isinstance(pictures, np.ndarray) else count
         found: list[Array] = []
-        for ran in self.model.in_batches(pictures, watch=self.target.layers):
+        image = None if at == "input" else self.pixels
+        for ran in self.model.in_batches(pictures, watch=self.target.layers, at=at, image=image):
             found.append(self._read(ran.scores, ran.activations, probability))
             done = sum(map(len, found))
             self.tick(done, count or done)

@@ -43,7 +43,8 @@ ARROWS: dict[str, set[str]] = {
     # a file becomes a native model, a native model a Model
     "memory": {"errors", "layer"},
     "budget": {"errors", "memory"},
-    "model": {"passes", "arrays", "budget", "errors", "layer", "memory", "outputs",
+    "batches": {"arrays", "errors", "passes", "targets"},
+    "model": {"batches", "passes", "arrays", "budget", "errors", "layer", "memory", "outputs",
               "preprocess", "tape", "targets"},
     "checkpoints": {"errors", "labels", "preprocess"},
     "backends": {"passes", "arrays", "errors", "layer", "model", "outputs", "preprocess", "tape", "targets"},

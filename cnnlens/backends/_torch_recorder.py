@@ -23,6 +23,12 @@ from ._torch_calls import Call as Visited
 from ._torch_calls import Follower
 from ._torch_layers import axis_after
 
+#: What hands values to Python, and what hangs something on a tensor: playing it back would not do the same.
+_LEAVES_TORCH = {
+    "__bool__", "__int__", "__float__", "__complex__", "__index__", "__contains__", "__array__", "item", "tolist",
+    "numpy", "equal", "allclose", "is_nonzero", "register_hook", "register_post_accumulate_grad_hook", "nonzero",
+    "unique", "masked_select", "__format__", "__repr__",
+}  # fmt: skip
 #: Methods that write to their first argument and do not say so by a trailing underscore.
 _WRITERS = {
     "__setitem__",
@@ -81,7 +87,9 @@ class Recorder(TorchFunctionMode):
         self._held: list[Any] = []  # every tensor ever named, so that an id stays one tensor's
         self._places: dict[int, int] = {}  # id of a tensor → which record made it
         self.records: list[Record] = []
+        self.handed_through: set[str] = set()  #: layers that handed on what was made before them
         self._stale: set[int] = set()  # records whose array was since written to under another name
+        self.decided = ""  #: what of the picture left torch, and where; what follows may hang on it
         self._steering: set[int] = set()  # ids of what was made from the picture and has no derivative
         start = Record("input", None, [], None, {}, fed.detach(), None, False, 1, ())
         self.fed = self._keep(start)
@@ -96,6 +104,9 @@ class Recorder(TorchFunctionMode):
         leaves, form = tree_flatten((args, dict(kwargs or {})))
         made_by = {i: self.place_of(leaf) for i, leaf in enumerate(leaves)}
         reads = {i: place for i, place in made_by.items() if place is not None}
+        name = str(getattr(func, "__name__", func))
+        if name in _LEAVES_TORCH and (reads or any(id(leaf) in self._steering for leaf in leaves)):
+            self.decided = f"{name} in {self._owner() or 'its forward'}"
         if reads:
             return self._ran(func, leaves, form, reads)
         out = func(*args, **(kwargs or {}))
@@ -108,7 +119,7 @@ class Recorder(TorchFunctionMode):
         steered = any(id(leaf) in self._steering for leaf in leaves)
         made_by = [self.records[place] for place in reads.values()]
         for place, maker in zip(reads, made_by, strict=True):
-            leaves[place] = maker.value.requires_grad_(maker.out.is_floating_point())
+            leaves[place] = maker.value.requires_grad_()
         args, kwargs = tree_unflatten(leaves, form)
         writes = _writes(name, kwargs)
         out, target = run_function(func, args, kwargs, writes)
@@ -160,7 +171,7 @@ class Recorder(TorchFunctionMode):
     def _keep(self, record: Record) -> Tensor:
         """Put a record on the list; what the network goes on with. Its flag shows who lost track of it."""
         self.records.append(record)
-        handed = record.value.requires_grad_(record.out.is_floating_point())
+        handed = record.value.requires_grad_()
         self._held += [handed, record]
         self._places[id(handed)] = len(self.records) - 1
         return handed
@@ -245,6 +256,7 @@ def _writes(name: str, kwargs: Mapping[str, Any]) -> bool:
 
 
 def tensors_of(out: Any) -> list[Tensor]:
+    """The tensors in what a function returned, in order."""
     return [t for t in tree_flatten(out)[0] if isinstance(t, Tensor)]
 
 
@@ -257,6 +269,7 @@ def _mapped(out: Any, change: Callable[[Tensor], Tensor]) -> Any:
 def recording(follower: Follower, fed: Tensor) -> Iterator[tuple[Recorder, dict[str, Visited]]]:
     """Record the pass that is made within the context over the `fed` that the recorder hands out."""
     stack: list[str] = [""]
+    begun: dict[str, int] = {}  # module → how much was recorded when its call began
     visited: dict[str, Visited] = {}
     recorder = Recorder(fed, lambda: stack[-1])
 
@@ -265,10 +278,12 @@ def recording(follower: Follower, fed: Tensor) -> Iterator[tuple[Recorder, dict[
         place = recorder.place_of(call.output)
         if place is not None:
             recorder.records[place].layers.append(call.name)
+            if place < begun.get(call.base, 0):
+                recorder.handed_through.add(call.name)
 
     undo = []
     for module, path in follower.paths.items():
-        undo.append(module.register_forward_pre_hook(_pusher(stack, path)))
+        undo.append(module.register_forward_pre_hook(_pusher(stack, begun, path, recorder)))
         undo.append(module.register_forward_hook(_popper(stack), always_call=True))
     try:
         with torch.enable_grad(), recorder, follower.following(visit):
@@ -278,8 +293,14 @@ def recording(follower: Follower, fed: Tensor) -> Iterator[tuple[Recorder, dict[
             handle.remove()
 
 
-def _pusher(stack: list[str], path: str) -> Callable[[nn.Module, Any], None]:
-    return lambda _module, _args: stack.append(path)
+def _pusher(
+    stack: list[str], begun: dict[str, int], path: str, recorder: Recorder
+) -> Callable[[nn.Module, Any], None]:
+    def push(_module: nn.Module, _args: Any) -> None:
+        stack.append(path)
+        begun[path] = len(recorder.records)
+
+    return push
 
 
 def _popper(stack: list[str]) -> Callable[[nn.Module, Any, Any], None]:

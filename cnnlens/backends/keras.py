@@ -15,7 +15,7 @@ from ..errors import BadInput, CnnlensError, Unmet
 from ..layer import Layer
 from ..model import Model
 from ..outputs import PREFIX, Output
-from ..passes import Pass
+from ..passes import Pass, Replay
 from ..preprocess import InputSpec
 from ..tape import Tape
 from ._engines import NAMES, Pull, array, device_of, differentiate, unchanged
@@ -116,6 +116,28 @@ class KerasModel(Model):
             raise Unmet(self._body.cannot["activations"])
         x = keras.ops.convert_to_tensor(self._laid(fed, "input"))
         return Recording(self._body, self.native, x, self._axes["input"]).run()
+
+    def replay(self, fed: Array, *, keep: Sequence[str] = (), at: str = "input") -> Replay:
+        """One pass over `fed` to be run again: see `Model.replay`. On PyTorch only."""
+        if keras.config.backend() != "torch" or isinstance(self._body, Opaque):
+            return super().replay(fed, keep=keep, at=at)
+        from ._keras_replay import replay_of
+        from .replay.replayed import Border
+
+        axis = 2 if self._axes["input"] == 1 and self._has_channels else 1
+        border = Border(self._tensor, self._read, self._shape)
+        laid = self._tensor(fed, "input")
+        return replay_of(self._body, self.native, laid, border, keep, at, (axis, axis + 1))
+
+    def _tensor(self, values: Array, name: str) -> Any:
+        """On the engine, as the model has it."""
+        if name == "scores":
+            return keras.ops.convert_to_tensor(self._laid_scores(values, False))
+        return keras.ops.convert_to_tensor(self._laid(values, name))
+
+    def _read(self, values: Any, name: str) -> Array:
+        """As NumPy, channels last."""
+        return self._scores(values) if name == "scores" else self._restored(array(values), name)
 
     def _puller(
         self, pull: Pull, inner: Sequence[str], added: Sequence[str], count: int, *, single: bool

@@ -27,9 +27,12 @@ from ._torch_layers import Survey, survey
 from ._torch_memory import free_on, peak_on
 from ._torch_outputs import Outputs, shares
 from ._torch_reach import QUANTISED, random_states
-from ._torch_recorder import recording
+from ._torch_recorder import Recorder, recording
 from ._torch_state import frozen_in_eval
 from ._torch_tape import tape_of
+from .replay import cannot_replay
+from .replay.program import program_of
+from .replay.replayed import Border, Replayed
 
 Tap = Tensor | GradientEdge
 
@@ -196,13 +199,49 @@ class TorchModel(Model):
 
     def record(self, fed: Array) -> Tape:
         """A tape of one pass, up to the scores."""
+        recorder, end = self._recorded(fed)
+        if recorder.place_of(end) is None and self._survey.dead:
+            raise Unmet(self._survey.dead)
+        return tape_of(recorder, end, {layer.name for layer in self.layers})
+
+    def replay(self, fed: Array, *, keep: Sequence[str] = (), at: str = "input") -> Replayed:
+        """One pass over `fed` to be run again: see `Model.replay`."""
+        if reason := cannot_replay(self.module):
+            raise Unmet(reason)
+        recorder, end = self._recorded(fed)
+        layers = {name: place for place, record in enumerate(recorder.records) for name in record.layers}
+        for name in (*keep, *(() if at == "input" else (at,))):
+            if name not in layers or name in recorder.handed_through:
+                raise Unmet(f"{name} hands on what others may read too, or nothing that is recorded")
+        kept = [*keep, at] if at != "input" else keep
+        border = Border(self._laid, self._read, self._shape)
+        return Replayed(program_of(recorder, end, layers, kept), self._laid(fed, "input"), border, at, (2, 3))
+
+    def _recorded(self, fed: Array) -> tuple[Recorder, Tensor]:
+        """A pass over `fed`, function by function, and its scores."""
         x = self._tensor(_from_channels_last(fed, 1))
         with frozen_in_eval(self.module, self._device), recording(self._follower, x) as (recorder, visited):
             end = self._outputs.scores(self.module(recorder.fed))
             end = self._outputs.rows(visited[self._head].inputs[0]) if self._head else end
-            if recorder.place_of(end) is None and self._survey.dead:
-                raise Unmet(self._survey.dead)
-        return tape_of(recorder, end, {layer.name for layer in self.layers})
+            recorder.place_of(end)  # what no function of torch made is taken in while the pass is on
+        return recorder, end
+
+    def _laid(self, values: Array, name: str) -> Tensor:
+        """As torch has it, in whatever order it lies in memory: channels last, mostly."""
+        axis = (
+            (1 if values.ndim > 2 else -1) if name == "scores" else 1 if name == "input" else self._axes[name]
+        )
+        return self._tensor(values if axis < 0 else np.moveaxis(values, -1, axis))
+
+    def _read(self, values: Tensor, name: str) -> Array:
+        """As NumPy, channels last."""
+        return _scores(values) if name == "scores" else self._array(values, name)
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        """Of one picture's array, channels last."""
+        if name == "input":
+            return self.input.height, self.input.width, self.input.channels
+        return self.layer(name).shape
 
     def free_memory(self) -> int:
         """Bytes that are free on the module's device."""
@@ -262,8 +301,7 @@ class TorchModel(Model):
         """A gradient as NumPy, zero where the target does not hang on the layer."""
         if gradient is not None:
             return self._array(gradient, name)
-        shape = (self.input.height, self.input.width, self.input.channels)
-        return np.zeros((count, *(shape if name == "input" else self.layer(name).shape)), np.float32)
+        return np.zeros((count, *self._shape(name)), np.float32)
 
 
 def _tap(out: Tensor) -> Tap:

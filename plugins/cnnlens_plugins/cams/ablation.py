@@ -71,14 +71,13 @@ def _falls_by_weight(probe: Probe, head: Head) -> Array:
 
 def _falls(probe: Probe, layer: str) -> Array:
     """The fall (c,) of the target with each channel of the layer set to zero in turn, run from the layer on."""
-    whole, model = probe.activations(layer), probe.model
+    whole = probe.activations(layer)
     count = whole.shape[-1]
-    falls = np.zeros(count, np.float32)
-    for start in range(0, count, model.batch):
-        some = np.arange(start, min(start + model.batch, count))
-        without = np.repeat(whole[None], len(some), 0)
-        without[np.arange(len(some)), ..., some] = 0
-        ran = model.trace(probe.pixels[None], watch=probe.target.layers, replace={layer: without})
-        falls[some] = probe.score - probe.target.value(ran.scores, ran.activations)
-        probe.tick(start + len(some), count)
-    return falls
+    return probe.score - probe.score_of((without(whole, i) for i in range(count)), count, at=layer)
+
+
+def without(whole: Array, channel: int) -> Array:
+    """The maps with one of them zero."""
+    rest = whole.copy()
+    rest[..., channel] = 0
+    return rest

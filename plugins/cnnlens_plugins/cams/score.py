@@ -82,10 +82,8 @@ def score_cam(
     total, done, maps, notes = sum(len(which) for _, _, which in taken), 0, [], []
     for one, a, which in taken:
         weights = np.zeros(a.shape[-1], np.float32)
-        for some in (which[i : i + probe.model.batch] for i in range(0, len(which), probe.model.batch)):
-            weights[some] = _left(probe, a[..., some], baseline, of)
-            done += len(some)
-            probe.tick(done, total)
+        weights[which] = _left(_told_of(probe, done, total), a[..., which], baseline, of)
+        done += len(which)
         if of == "score" and len(which):
             powers = np.exp(weights[which] - weights[which].max())
             weights[which] = powers / powers.sum()
@@ -114,11 +112,15 @@ def masks(a: Array, size: tuple[int, int]) -> Array:
 def _left(probe: Probe, a: Array, baseline: str, of: str) -> Array:
     """The target's value (n,) when the picture is seen through each map (h, w, n) in turn."""
     hidden = np.float32(0) if baseline == "black" else zero_of(probe.model)
-    through = masks(a, probe.pixels.shape[:2])[..., None]
-    pictures = through * probe.pixels + (1 - through) * hidden
-    ran = probe.model.trace(pictures, watch=probe.target.layers)
-    scores = probe.model.probabilities(ran.scores) if of == "probability" else ran.scores
-    return probe.target.value(scores, ran.activations)
+    size = probe.pixels.shape[:2]
+    through = (masks(a[..., i : i + 1], size)[0, ..., None] for i in range(a.shape[-1]))
+    pictures = (mask * probe.pixels + (1 - mask) * hidden for mask in through)
+    return probe.score_of(pictures, a.shape[-1], probability=of == "probability")
+
+
+def _told_of(probe: Probe, before: int, total: int) -> Probe:
+    """The probe, whose progress goes on from what was done before."""
+    return probe.towards(progress=lambda done, _: probe.tick(before + done, total))
 
 
 def zero_of(model: Model) -> Array:

@@ -90,14 +90,15 @@ def _sampled(
     probe: Probe, layers: tuple[str, ...], n: int, sigma: float, seed: int
 ) -> tuple[list[int], list[Sums]]:
     """The powers of the gradients at each layer, summed over each group of noisy copies; and the groups' sizes."""
-    rng, model = np.random.default_rng(seed), probe.model
+    rng = np.random.default_rng(seed)
     counts = [len(part) for part in np.array_split(range(n), min(n, GROUPS))]
     group_of = np.repeat(np.arange(len(counts)), counts)
     groups: list[Sums] = [[] for _ in counts]
-    for start in range(0, n, model.batch):
-        which = group_of[start : start + model.batch]
-        noise = rng.standard_normal((len(which), *probe.pixels.shape), np.float32) * np.float32(sigma)
-        ran = model.trace(probe.pixels + noise, watch=layers, target=probe.target)
+    shape, spread = probe.pixels.shape, np.float32(sigma)
+    copies = (probe.pixels + rng.standard_normal(shape, np.float32) * spread for _ in range(n))
+    start = 0
+    for ran in probe.model.in_batches(copies, watch=layers, target=probe.target):
+        which = group_of[start : start + len(ran.scores)]
         for group in np.unique(which):
             sums = [
                 np.stack([(g.astype(np.float64) ** power).sum(0) for power in (1, 2, 3)])
@@ -106,5 +107,6 @@ def _sampled(
             groups[group] = (
                 [a + b for a, b in zip(groups[group], sums, strict=True)] if groups[group] else sums
             )
-        probe.tick(start + len(which), n)
+        start += len(which)
+        probe.tick(start, n)
     return counts, groups

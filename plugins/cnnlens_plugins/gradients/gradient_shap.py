@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -90,12 +89,9 @@ def gradient_shap(
 
 
 def _mean_score(probe: Probe, pictures: Iterable[Array], done: int, total: int) -> float:
-    """The mean of the target over pictures, made and run batch by batch, after `done` of `total` passes."""
-    scores, rest = list[float](), iter(pictures)
-    while some := list(itertools.islice(rest, probe.model.batch)):
-        scores += probe.towards().score_of(np.stack(some)).tolist()
-        probe.tick(done + len(scores), total)
-    return float(np.mean(scores))
+    """The mean of the target over pictures, made as they are asked for, after `done` of `total` passes."""
+    told = probe.towards(progress=lambda just, _: probe.tick(done + just, total))
+    return float(np.mean(told.score_of(pictures)))
 
 
 def _joined(mean: Values) -> Values:

@@ -1,0 +1,114 @@
+"""A recorded function as a step that runs again, over any number of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_unflatten
+
+from ...errors import Unmet
+from .._torch_kinds import described, plain_name
+from .._torch_recorder import Record, run_function, tensors_of
+
+#: Functions that are told the sizes of what they make, the number of pictures first.
+_SIZED = ("view", "reshape", "expand", "broadcast_to")
+_JOINS = ("cat", "concat", "concatenate")
+
+
+@dataclass
+class Step:
+    """One function of a pass. `reads` says at which of `leaves`, its arguments, which values stand.
+
+    `name` is the function's plain one, `relu` for `relu_`; `kind`, `title` and `hyper` say what it is, as on a tape.
+    """
+
+    place: int
+    name: str
+    function: Callable[..., Any]
+    leaves: list[Any]
+    form: Any
+    reads: dict[int, int]
+    kind: str
+    title: str
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    slot: int | None = None
+    written: bool = False
+    sized: int | None = None  # which leaf is the number of pictures
+    idle: bool = False  # whether it hands on what it is given, at most in another order in memory
+
+    def run(self, given: Sequence[Tensor]) -> Tensor:
+        """What it makes of other values, (n, …) each."""
+        leaves, count = list(self.leaves), len(given[0])
+        for leaf, tensor in zip(self.reads, given, strict=True):
+            leaves[leaf] = tensor
+        if self.sized is not None:
+            size = leaves[self.sized]
+            leaves[self.sized] = torch.Size((count, *size[1:])) if isinstance(size, torch.Size) else count
+        if self.name in _JOINS and count > 1:  # a class token, say, is one for all pictures
+            leaves = [
+                _for_all(v, count, given[0].ndim) if i not in self.reads else v for i, v in enumerate(leaves)
+            ]
+        args, kwargs = tree_unflatten(leaves, self.form)
+        out, target = run_function(self.function, args, kwargs, self.written)
+        if target is not None:
+            return target
+        return out if self.slot is None else tensors_of(out)[self.slot]
+
+    def call(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Its arguments as they were recorded."""
+        args, kwargs = tree_unflatten(self.leaves, self.form)
+        return args, kwargs
+
+
+def _for_all(value: Any, count: int, rank: int) -> Any:
+    if isinstance(value, Tensor) and value.ndim == rank and len(value) == 1:
+        return value.expand(count, *value.shape[1:])
+    return value
+
+
+def step_of(record: Record, place: int) -> Step:
+    """The step that a record becomes. Raises Unmet where the function cannot be run again."""
+    if record.function is None:
+        raise Unmet(f"{record.name} is no function of torch, so it cannot be run again")
+    if record.steered:
+        raise Unmet(f"{record.name} reads what was made of this very picture")
+    leaves = [leaf.detach() if isinstance(leaf, Tensor) else leaf for leaf in record.leaves]
+    args, kwargs = tree_unflatten(record.leaves, record.form)
+    kind, title, hyper = described(record.name, args, kwargs, len(record.reads))
+    function, written = record.function, record.written
+    plain = plain_name(record.name)
+    fresh = getattr(Tensor, plain, None)
+    if written and fresh is not None and plain != record.name and not kwargs.get("inplace"):
+        function, written = fresh, False  # relu for relu_: it has an array of its own anyhow
+    if plain == "view":
+        function = Tensor.reshape  # any order in memory will do
+    sized = None
+    if plain in _SIZED and len(leaves) > 1 and len(record.out) == len(record.given[0]) == _first(leaves[1]):
+        sized = 1
+    for leaf in record.reads:
+        leaves[leaf] = None  # the recorded values are let go of
+    out, first = record.out, record.given[0]
+    return Step(
+        place=place,
+        name=plain,
+        function=function,
+        leaves=leaves,
+        form=record.form,
+        reads=dict(record.reads),
+        kind=kind,
+        title=title,
+        hyper=hyper,
+        slot=record.slot,
+        written=written,
+        sized=sized,
+        idle=kind == "identity"
+        and (out.dtype, out.device, out.shape) == (first.dtype, first.device, first.shape),
+    )
+
+
+def _first(size: Any) -> Any:
+    return size[0] if isinstance(size, torch.Size) and size else size
