@@ -97,6 +97,7 @@ ARROWS: dict[str, set[str]] = {
 
 #: Arrows back, for types alone: `render` names the Result whose panels it is handed, and so on.
 SEEN_BY_TYPES: dict[str, set[str]] = {
+    "batches": {"model"},
     "budget": {"model"},
     "cli": {"model", "result"},
     "demo": {"model"},
@@ -125,6 +126,8 @@ AT_IMPORT: dict[str, set[str]] = {
     "cnnlens/backends/_torch": {"torch"},
     "cnnlens/backends/keras": {"keras"},
     "cnnlens/backends/_keras": {"keras"},
+    "cnnlens/backends/_keras_replay": {"keras", "torch"},
+    "cnnlens/backends/replay/": {"torch"},
     "cnnlens/backends/_engines": {"keras"},
     "cnnlens/viewer/": {"PIL", "flask", "werkzeug", "pebble", "pydantic", "waitress"},
 }
