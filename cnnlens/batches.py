@@ -32,12 +32,13 @@ def in_batches(
     model: Model,
     values: Iterable[Array],
     *,
-    watch: Sequence[str],
-    target: Target | None,
-    at: str,
-    image: Array | None,
+    watch: Sequence[str] = (),
+    target: Target | None = None,
+    at: str = "input",
+    image: Array | None = None,
+    replayed: bool = True,
 ) -> Iterator[Trace]:
-    """Traces of pictures, or of what stands at layer `at` in a pass over `image`, made as they are asked for."""
+    """Traces as of `Model.in_batches`; with `replayed`, from a replay where that holds."""
     size, rest = model.batch_for(gradients=target is not None), iter(values)
     filled, replay = False, None
 
@@ -49,7 +50,7 @@ def in_batches(
     while some := list(itertools.islice(rest, size)):
         more = list(itertools.islice(rest, 1))
         rest = itertools.chain(more, rest)
-        if more and not filled and len(some) > 1:
+        if replayed and more and not filled and len(some) > 1:
             read = dict.fromkeys((*watch, *(target.layers if target else ())))
             names = tuple(name for name in read if name != "input")
             replay = _held_to_two(model, np.stack(some[:2]), names, at, image, ran)
@@ -85,7 +86,8 @@ def hide(model: Model, image: Array, boxes: Sequence[Box], fill: Fill, tick: Cal
     replay = _held(model, image, (), "input", holds) if len(boxes) > FEW else None
     if replay is None:
         scores: list[Array] = []
-        for ran in model.in_batches(hidden(image, [box], fill)[0] for box in boxes):
+        pictures = (hidden(image, [box], fill)[0] for box in boxes)
+        for ran in in_batches(model, pictures, replayed=len(boxes) <= FEW):
             scores.append(ran.scores)
             tick(sum(map(len, scores)))
         return np.concatenate(scores)

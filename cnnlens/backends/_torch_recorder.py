@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from ..errors import Unmet
 from ._torch_calls import Call as Visited
 from ._torch_calls import Follower
+from ._torch_kinds import plain_name
 from ._torch_layers import axis_after
 
 #: What hands values to Python, and what hangs something on a tensor: playing it back would not do the same.
@@ -28,6 +29,12 @@ _LEAVES_TORCH = {
     "__bool__", "__int__", "__float__", "__complex__", "__index__", "__contains__", "__array__", "item", "tolist",
     "numpy", "equal", "allclose", "is_nonzero", "register_hook", "register_post_accumulate_grad_hook", "nonzero",
     "unique", "masked_select", "__format__", "__repr__",
+}  # fmt: skip
+#: What tells something about an array without reading it; the followers of a pass ask for these all the time.
+_TELL = {
+    "size", "dim", "numel", "nelement", "stride", "storage_offset", "data_ptr", "untyped_storage", "element_size",
+    "is_inference", "is_floating_point", "is_complex", "is_contiguous", "is_signed", "get_device", "__len__",
+    "_is_view", "ndimension", "__hash__", "is_same_size",
 }  # fmt: skip
 #: Methods that write to their first argument and do not say so by a trailing underscore.
 _WRITERS = {
@@ -101,10 +108,14 @@ class Recorder(TorchFunctionMode):
         return self._places.get(id(tensor))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(getattr(func, "__name__", func))
+        if name == "__get__" or name in _TELL:
+            told = func(*args, **(kwargs or {}))
+            if not isinstance(told, Tensor):  # `x.T` is one, and computed below like all others
+                return told
         leaves, form = tree_flatten((args, dict(kwargs or {})))
         made_by = {i: self.place_of(leaf) for i, leaf in enumerate(leaves)}
         reads = {i: place for i, place in made_by.items() if place is not None}
-        name = str(getattr(func, "__name__", func))
         if name in _LEAVES_TORCH and (reads or any(id(leaf) in self._steering for leaf in leaves)):
             self.decided = f"{name} in {self._owner() or 'its forward'}"
         if reads:
@@ -242,6 +253,12 @@ def run_function(func: Any, args: Any, kwargs: dict[str, Any], writes: bool) -> 
         return out, out
     if not writes:
         return func(*args, **kwargs), None
+    name = str(getattr(func, "__name__", ""))
+    twin = getattr(Tensor, plain_name(name), None) if plain_name(name) != name else None
+    if twin is not None:  # relu for relu_: one array less to fill
+        out = twin(*args, **kwargs)
+        if (out.dtype, out.shape) == (args[0].dtype, args[0].shape):
+            return out, out
     target = args[0].clone()
     return func(target, *args[1:], **kwargs), target
 

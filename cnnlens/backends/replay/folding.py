@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_flatten
 from .._torch_kinds import weights_of, with_weights
 from .steps import Step
 
+_MAKE_ANEW = ("convolution", "dense", "batch-norm", "add")
 Affine = tuple[Tensor | float, Tensor | float]  # factor and summand, a number each or one for every channel
 
 
@@ -48,7 +49,19 @@ def fold(steps: Sequence[Step], keep: Collection[int]) -> list[Step]:
             else:
                 break
             at = behind.place
-    return [_renamed(step, alias) for step in done.values()]
+    return _freeing([_renamed(step, alias) for step in done.values()], keep)
+
+
+def _freeing(steps: Sequence[Step], keep: Collection[int]) -> list[Step]:
+    """The same; activations of what only they read, and what has memory of its own, write over it."""
+    readers = Counter(place for step in steps for place in step.reads.values())
+    made_anew = {step.place for step in steps if step.kind in _MAKE_ANEW and step.slot is None}
+    return [
+        replace(step, frees=step.can_overwrite and all(
+            place in made_anew and place not in keep and readers[place] == 1 for place in step.reads.values()
+        ))
+        for step in steps
+    ]  # fmt: skip
 
 
 def _has_kernel(step: Step) -> bool:

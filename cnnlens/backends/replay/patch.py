@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import math
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -63,18 +63,13 @@ class Maps:
         """
         ys = top[:, None] + torch.arange(height, device=top.device)
         xs = left[:, None] + torch.arange(width, device=top.device)
-        inside = _cross(_within(ys, self.height), _within(xs, self.width))
-        rows = torch.where(inside, _grid(ys * self.width, xs), self.height * self.width)
-        table = self._rows(pad)
+        inside = _within(ys, self.height)[:, :, None] & _within(xs, self.width)[:, None, :]
+        rows = torch.where(inside, ys[:, :, None] * self.width + xs[:, None, :], self.height * self.width)
+        cut = functional.embedding(rows, self._rows(pad))
         if patch is not None:
-            dy, dx = ys - patch.top[:, None], xs - patch.left[:, None]
-            over = _cross(_within(dy, patch.height), _within(dx, patch.width)) & inside
-            each = torch.arange(len(top), device=top.device)[:, None, None] * patch.height
-            place = (each + dy[:, :, None]) * patch.width + dx[:, None, :] + len(table)
-            rows = torch.where(over, place, rows)
-            table = torch.cat([table, self._flat(patch.values)])
-        cut = functional.embedding(rows, table)
-        return self._unflat(cut, len(top), height, width)
+            _lay_over(cut, self._by_place(patch.values), patch.top - top, patch.left - left)
+        rest = [self.base.shape[axis] for axis in self._order[3:]]
+        return cut.view(len(top), height, width, *rest).permute(self._back)
 
     def whole(self, patch: Patch) -> Tensor:
         """The maps with the patch laid over them, (n, …)."""
@@ -89,34 +84,38 @@ class Maps:
         rest = [axis for axis in range(1, self.base.ndim) if axis not in self.space]
         return [0, *self.space, *rest]
 
-    def _flat(self, values: Tensor) -> Tensor:
-        """(n, …) → a row for each place of each picture."""
-        laid = values.permute(self._order)
-        return laid.reshape(math.prod(laid.shape[:3]), -1)
+    @functools.cached_property
+    def _back(self) -> list[int]:
+        return [self._order.index(axis) for axis in range(self.base.ndim)]
 
-    def _unflat(self, rows: Tensor, count: int, height: int, width: int) -> Tensor:
-        rest = [self.base.shape[axis] for axis in self._order[3:]]
-        back = [self._order.index(axis) for axis in range(self.base.ndim)]
-        return rows.view(count, height, width, *rest).permute(back)
+    def _by_place(self, values: Tensor) -> Tensor:
+        """(n, …) → (n, height, width, all channels)."""
+        return values.permute(self._order).flatten(3)
 
     def _rows(self, pad: float) -> Tensor:
-        """The base as rows, and behind them one of `pad`."""
+        """The base as rows, one a place, and behind them one of `pad`."""
         if pad not in self._tables:
-            flat = self._flat(self.base)
+            flat = self._by_place(self.base).flatten(0, 2)
             self._tables[pad] = torch.cat([flat, flat.new_full((1, flat.shape[1]), pad)])
         return self._tables[pad]
 
 
+def _lay_over(cut: Tensor, new: Tensor, down: Tensor, right: Tensor) -> None:
+    """Write `new` (n, h, w, c) into `cut` (n, height, width, c), so far down and to the right of its corner.
+
+    What would stick out is left out. Neighbours mostly lie alike and are written in one go.
+    """
+    start = 0
+    for (y, x), run in itertools.groupby(zip(down.tolist(), right.tolist(), strict=True)):
+        end = start + sum(1 for _ in run)
+        inner = new[start:end, max(0, -y) : max(0, cut.shape[1] - y), max(0, -x) : max(0, cut.shape[2] - x)]
+        top, left = max(0, y), max(0, x)
+        cut[start:end, top : top + inner.shape[1], left : left + inner.shape[2]] = inner
+        start = end
+
+
 def _within(places: Tensor, size: int) -> Tensor:
     return (places >= 0) & (places < size)
-
-
-def _cross(ys: Tensor, xs: Tensor) -> Tensor:
-    return ys[:, :, None] & xs[:, None, :]
-
-
-def _grid(ys: Tensor, xs: Tensor) -> Tensor:
-    return ys[:, :, None] + xs[:, None, :]
 
 
 def union(patches: Sequence[Patch], height: int, width: int) -> Span:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils._pytree import tree_unflatten
 
 from ...errors import Unmet
@@ -16,6 +17,12 @@ from .._torch_recorder import Record, run_function, tensors_of
 
 #: Functions that are told the sizes of what they make, the number of pictures first.
 _SIZED = ("view", "reshape", "expand", "broadcast_to")
+_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu_,
+    "relu6": lambda value: value.clamp_(0, 6),
+    "silu": lambda value: functional.silu(value, inplace=True),
+    "hardswish": lambda value: functional.hardswish(value, inplace=True),
+}
 _JOINS = ("cat", "concat", "concatenate")
 
 
@@ -38,10 +45,13 @@ class Step:
     slot: int | None = None
     written: bool = False
     sized: int | None = None  # which leaf is the number of pictures
+    frees: bool = False  # whether nobody reads what it reads afterwards: it may be written to
     idle: bool = False  # whether it hands on what it is given, at most in another order in memory
 
     def run(self, given: Sequence[Tensor]) -> Tensor:
         """What it makes of other values, (n, …) each."""
+        if self.frees and not torch.is_grad_enabled():
+            return self._overwritten(given[0])
         leaves, count = list(self.leaves), len(given[0])
         for leaf, tensor in zip(self.reads, given, strict=True):
             leaves[leaf] = tensor
@@ -57,6 +67,21 @@ class Step:
         if target is not None:
             return target
         return out if self.slot is None else tensors_of(out)[self.slot]
+
+    def _overwritten(self, value: Tensor) -> Tensor:
+        """The same in the memory of what it reads: fresh memory costs more than these functions do."""
+        if self.name in _IN_PLACE:
+            return _IN_PLACE[self.name](value)
+        args, kwargs = self.call()  # hardtanh, as nn.ReLU6 calls it
+        low, high = (
+            args[i] if i < len(args) else kwargs[name] for i, name in ((1, "min_val"), (2, "max_val"))
+        )
+        return value.clamp_(low, high)
+
+    @property
+    def can_overwrite(self) -> bool:
+        """Whether `frees` may be set: a function of one value that has a form in place."""
+        return self.name in _IN_PLACE or (self.name == "hardtanh" and self.title == "relu6")
 
     def call(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Its arguments as they were recorded."""
@@ -79,13 +104,8 @@ def step_of(record: Record, place: int) -> Step:
     leaves = [leaf.detach() if isinstance(leaf, Tensor) else leaf for leaf in record.leaves]
     args, kwargs = tree_unflatten(record.leaves, record.form)
     kind, title, hyper = described(record.name, args, kwargs, len(record.reads))
-    function, written = record.function, record.written
     plain = plain_name(record.name)
-    fresh = getattr(Tensor, plain, None)
-    if written and fresh is not None and plain != record.name and not kwargs.get("inplace"):
-        function, written = fresh, False  # relu for relu_: it has an array of its own anyhow
-    if plain == "view":
-        function = Tensor.reshape  # any order in memory will do
+    function = Tensor.reshape if plain == "view" else record.function  # any order in memory will do
     sized = None
     if plain in _SIZED and len(leaves) > 1 and len(record.out) == len(record.given[0]) == _first(leaves[1]):
         sized = 1
@@ -103,7 +123,7 @@ def step_of(record: Record, place: int) -> Step:
         title=title,
         hyper=hyper,
         slot=record.slot,
-        written=written,
+        written=record.written,
         sized=sized,
         idle=kind == "identity"
         and (out.dtype, out.device, out.shape) == (first.dtype, first.device, first.shape),
