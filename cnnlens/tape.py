@@ -8,7 +8,7 @@ it is NumPy and knows no framework.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,6 +89,15 @@ class Call(ABC):
     ) -> tuple[Array, Callable[[Array], tuple[Array, ...]]]:
         """`run`, and the `pull` that belongs to it, to be called once; a backend that can shares one run."""
         return self.run(inputs, params), lambda cotangent: self.pull(cotangent, inputs, params)
+
+
+def leading_to(last: int, reads: Callable[[int], Iterable[int]]) -> list[int]:
+    """The places that lead to the last, itself among them, in their order; `reads` says what each one reads."""
+    wanted = {last}
+    for place in range(last, -1, -1):
+        if place in wanted:
+            wanted.update(reads(place))
+    return sorted(wanted)
 
 
 class Tape:

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_unflatten
 
 from ..arrays import Array
 from ..errors import Unmet
-from ..tape import Call, CallInfo, Tape
+from ..tape import Call, CallInfo, Tape, leading_to
 from ._torch_kinds import described, laid_in, laid_out, weights_of, with_weights
 from ._torch_recorder import Record, Recorder, run_function, tensors_of
 
@@ -23,7 +23,7 @@ def tape_of(recorder: Recorder, end: Tensor, known: Collection[str]) -> Tape:
     last = recorder.place_of(end)
     if last is None:
         raise Unmet("its scores were made outside of torch's functions: no tape can be kept")
-    needed = _leading_to(last, recorder.records)
+    needed = leading_to(last, lambda place: recorder.records[place].reads.values())
     places = {old: new for new, old in enumerate(needed)}
     calls = [TorchCall(recorder.records[old], places, new) for old, new in places.items()]
     layers = {
@@ -34,14 +34,6 @@ def tape_of(recorder: Recorder, end: Tensor, known: Collection[str]) -> Tape:
         if name in known
     }
     return Tape(calls, layers)
-
-
-def _leading_to(last: int, records: Sequence[Record]) -> list[int]:
-    wanted = {last}
-    for place in range(last, -1, -1):
-        if place in wanted:
-            wanted.update(records[place].reads.values())
-    return sorted(wanted)
 
 
 class TorchCall(Call):
