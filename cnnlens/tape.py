@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import Array
+from .errors import Unmet
 
 #: What a call can be. `reshape` only moves values about (or adds zeros), `scale` multiplies by constants.
 CALLS = (
@@ -115,6 +116,16 @@ class Tape:
     def scores(self) -> Array:
         """What the pass ended with, (n, classes)."""
         return self.calls[-1].output
+
+    def activations(self, layers: Iterable[str]) -> dict[str, Array]:
+        """What layers of the model handed on, (n, …) each; Unmet where the tape does not hold one."""
+        asked = tuple(layers)
+        for layer in asked:
+            if layer not in self.layers:
+                raise Unmet(
+                    f"layer {layer!r} does not lie between the picture and the scores, and no tape holds it"
+                )
+        return {layer: self.calls[self.layers[layer]].output for layer in asked}
 
     def inputs(self, call: Call) -> tuple[Array, ...]:
         """What a call read."""

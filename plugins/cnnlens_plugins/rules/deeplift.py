@@ -23,7 +23,7 @@ from cnnlens import (
 )  # fmt: skip
 
 from .multipliers import Multipliers
-from .start import bending, cotangents
+from .start import bending
 from .verdicts import deeplift_reasons
 
 Baseline = Literal["black", "white", "grey", "mean", "blur"]
@@ -66,7 +66,7 @@ def deeplift(
         unit=probe.target.unit,
         means=f"raises the score above that of {baseline}",
     )
-    scores = _values(probe, tape)
+    scores = probe.target.value(tape.scores, tape.activations(probe.target.layers))
     made, wanted = float(values.sum(dtype=np.float64)), float(scores[0] - scores[1])
     note = Note(
         f"contributions add up to {made:.4g}; the target is {scores[0]:.4g} for the picture and "
@@ -78,11 +78,6 @@ def deeplift(
 def contributions(probe: Probe, tape: Tape) -> Array:
     """What each number that is fed adds to the target, (h, w, c), from the tape of picture and baseline."""
     fed = tape.calls[0].output
-    start = {place: np.repeat(pull[:1], 2, 0) for place, pull in cotangents(probe, tape).items()}
+    start = {place: np.repeat(pull[:1], 2, 0) for place, pull in probe.starts(tape).items()}
     multipliers = tape.walk(start, Multipliers(tape))
     return np.asarray(multipliers[0] * (fed[0] - fed[1]))
-
-
-def _values(probe: Probe, tape: Tape) -> Array:
-    seen = {name: tape.calls[tape.layers[name]].output for name in probe.target.layers}
-    return probe.target.value(tape.scores, seen)
