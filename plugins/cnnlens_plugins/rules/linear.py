@@ -14,6 +14,8 @@ import numpy as np
 
 from cnnlens import Array, Call
 
+from .signs import side
+
 #: What arrived at an output, shared: the input's share, and what the bias took for itself.
 Shared = tuple[Array, float]
 
@@ -144,12 +146,12 @@ def gamma_rule(gamma: float) -> LinearRule:
     def rule(at: Linear, arrived: Array, by: Stabiliser) -> Shared:
         share, bias_share = np.zeros_like(at.x), 0.0
         kernel = at.kernel
-        raised, lowered = (kernel + gamma * _side(kernel, up) for up in (True, False))
+        raised, lowered = (kernel + gamma * side(kernel, up) for up in (True, False))
         for of, up in ((at.z > 0, True), (at.z < 0, False)):
             here = arrived * of
             if not here.any():
                 continue
-            bias = None if at.bias is None else at.bias + gamma * _side(at.bias, up)
+            bias = None if at.bias is None else at.bias + gamma * side(at.bias, up)
             ours, other = (raised, lowered) if up else (lowered, raised)
             parts = _split(at.x, ours, other, bias)
             more, bias_more = _shared(at, here, by, parts)
@@ -176,8 +178,8 @@ def box_rule(low: Array, high: Array) -> LinearRule:
     def rule(at: Linear, arrived: Array, by: Stabiliser) -> Shared:
         kernel, bias = at.kernel, at.bias
         ends = [
-            Part(np.broadcast_to(end, at.x.shape).astype(at.x.dtype), _side(kernel, up),
-                 None if bias is None else _side(bias, up), -1.0)
+            Part(np.broadcast_to(end, at.x.shape).astype(at.x.dtype), side(kernel, up),
+                 None if bias is None else side(bias, up), -1.0)
             for end, up in ((low, True), (high, False))
         ]  # fmt: skip
         return _shared(at, arrived, by, [Part(at.x, kernel, bias), *ends])
@@ -204,28 +206,23 @@ def _shared(at: Linear, arrived: Array, by: Stabiliser, parts: Sequence[Part]) -
 
 def _pushing(at: Linear, up: bool) -> list[Part]:
     """What pushes the output up, or down: inputs and weights of like signs, or of unlike."""
-    kernel, bias = at.kernel, None if at.bias is None else _side(at.bias, up)
+    kernel, bias = at.kernel, None if at.bias is None else side(at.bias, up)
     if (
         at.x.min() >= 0
     ):  # after a ReLU; where the kernel is our own, as with a batch norm in it, it is cut in place
-        return [Part(at.x, _side(kernel, up, None if at.gain is None else kernel), bias)]
-    return _split(at.x, _side(kernel, up), _side(kernel, not up), bias)
+        return [Part(at.x, side(kernel, up, None if at.gain is None else kernel), bias)]
+    return _split(at.x, side(kernel, up), side(kernel, not up), bias)
 
 
 def _split(x: Array, above: Array, below: Array, bias: Array | None) -> list[Part]:
     """x⁺ through one kernel and x⁻ through the other; after a ReLU there is no x⁻."""
     if x.min() >= 0:
         return [Part(x, above, bias)]
-    return [Part(np.maximum(x, 0), above, bias), Part(np.minimum(x, 0), below, None)]
+    return [Part(side(x, True), above, bias), Part(side(x, False), below, None)]
 
 
 def _ones(at: Linear) -> Array:
     return np.ones_like(at.x) if at.ones is None else at.ones
-
-
-def _side(values: Array, up: bool, out: Array | None = None) -> Array:
-    cut: Array = np.maximum(values, 0, out=out) if up else np.minimum(values, 0, out=out)
-    return cut
 
 
 def _taken(s: Array, bias: Array | None) -> float:
