@@ -73,7 +73,7 @@ def _change(x: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
 
 
 def _half_way(x: Array) -> Array:
-    return _twice((x[:1] + x[1:]) / 2)
+    return _twice((x[:1] + x[1:]) * x.dtype.type(0.5))
 
 
 def _twice(values: Array) -> Array:
