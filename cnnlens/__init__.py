@@ -15,7 +15,7 @@ from .candidates import Candidate, candidates
 from .doctor import doctor
 from .errors import CnnlensError
 from .hookspecs import hookimpl
-from .images import Image, open_image
+from .images import Image, cover_of, open_image
 from .layer import Layer
 from .look import look, sheet
 from .model import Model
@@ -67,6 +67,6 @@ __all__ = [
     "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
     "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
     "PlacesLayers", "Probe", "Result", "Sheet", "Table", "Tape", "Target", "Tiles", "Trace", "Verdict",
-    "Visualiser", "attributed", "candidates", "doctor", "errors", "fold", "hookimpl", "inspect",
+    "Visualiser", "attributed", "candidates", "cover_of", "doctor", "errors", "fold", "hookimpl", "inspect",
     "join_channels", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
 ]  # fmt: skip

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .arrays import Array, frozen
-from .errors import Unmet
 from .images import Image, Source, open_image
 from .layer import Layer
 from .model import Model
@@ -172,19 +171,17 @@ class Probe:
 
         Without a rule it is the gradient by what was fed, which `gradients()` gives per pixel and cheaper.
         """
-        tape = self.tape
-        seen = {name: tape.calls[self._place(name)].output for name in self.target.layers}
-        pulls = self.target.cotangents(tape.scores, seen)
-        last = len(tape.calls) - 1
-        start = {last if name == "scores" else self._place(name): values for name, values in pulls.items()}
-        return np.asarray(tape.walk(start, rule)[0])
+        return np.asarray(self.tape.walk(self.starts(), rule)[0])
 
-    def _place(self, layer: str) -> int:
-        if layer not in self.tape.layers:
-            raise Unmet(
-                f"layer {layer!r} does not lie between the picture and the scores, and no tape holds it"
-            )
-        return self.tape.layers[layer]
+    def starts(self, tape: Tape | None = None) -> dict[int, Array]:
+        """Where a walk begins: the target's derivative by the output of each call that it reads, by its place.
+
+        By default on the probe's own tape. Unmet where the target reads a layer that no tape holds.
+        """
+        tape = self.tape if tape is None else tape
+        pulls = self.target.cotangents(tape.scores, tape.activations(self.target.layers))
+        places = tape.layers | {"scores": len(tape.calls) - 1}
+        return {places[name]: values for name, values in pulls.items()}
 
     def value(self, probability: bool = False) -> float:
         """The target's value for the picture as it is: in scores, or with `probability` in probabilities."""

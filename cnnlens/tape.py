@@ -8,13 +8,14 @@ it is NumPy and knows no framework.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from .arrays import Array
+from .errors import Unmet
 
 #: What a call can be. `reshape` only moves values about (or adds zeros), `scale` multiplies by constants.
 CALLS = (
@@ -91,6 +92,15 @@ class Call(ABC):
         return self.run(inputs, params), lambda cotangent: self.pull(cotangent, inputs, params)
 
 
+def leading_to(last: int, reads: Callable[[int], Iterable[int]]) -> list[int]:
+    """The places that lead to the last, itself among them, in their order; `reads` says what each one reads."""
+    wanted = {last}
+    for place in range(last, -1, -1):
+        if place in wanted:
+            wanted.update(reads(place))
+    return sorted(wanted)
+
+
 class Tape:
     """The calls of one pass, those before that hand on to those after; the first is what was fed.
 
@@ -106,6 +116,16 @@ class Tape:
     def scores(self) -> Array:
         """What the pass ended with, (n, classes)."""
         return self.calls[-1].output
+
+    def activations(self, layers: Iterable[str]) -> dict[str, Array]:
+        """What layers of the model handed on, (n, …) each; Unmet where the tape does not hold one."""
+        asked = tuple(layers)
+        for layer in asked:
+            if layer not in self.layers:
+                raise Unmet(
+                    f"layer {layer!r} does not lie between the picture and the scores, and no tape holds it"
+                )
+        return {layer: self.calls[self.layers[layer]].output for layer in asked}
 
     def inputs(self, call: Call) -> tuple[Array, ...]:
         """What a call read."""

@@ -28,7 +28,7 @@ PUBLIC = [
     "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
     "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
     "PlacesLayers", "Probe", "Result", "Sheet", "Table", "Tape", "Target", "Tiles", "Trace", "Verdict",
-    "Visualiser", "attributed", "candidates", "doctor", "errors", "fold", "hookimpl", "inspect",
+    "Visualiser", "attributed", "candidates", "cover_of", "doctor", "errors", "fold", "hookimpl", "inspect",
     "join_channels", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
 ]  # fmt: skip
 

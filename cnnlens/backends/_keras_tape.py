@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import Unmet
-from ..tape import Call, CallInfo, Tape
+from ..tape import Call, CallInfo, Tape, leading_to
 from ._engines import array, differentiate, still, unchanged
 from ._keras_layers import key_axes
 from ._keras_parts import Part, parts_of
@@ -91,11 +91,8 @@ class Recording:
 
     def _tape(self, last: int) -> Tape:
         """The calls that lead to the last, numbered anew."""
-        needed = {last}
-        for place in range(last, -1, -1):
-            if place in needed:
-                needed.update(self.calls[place].info.inputs)
-        places = {old: new for new, old in enumerate(sorted(needed))}
+        needed = leading_to(last, lambda place: self.calls[place].info.inputs)
+        places = {old: new for new, old in enumerate(needed)}
         if 0 not in places:
             raise Unmet("its scores do not hang on the picture")
         for old, new in places.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.utils._pytree import tree_unflatten
 
 from ..arrays import Array
 from ..errors import Unmet
-from ..tape import Call, CallInfo, Tape
+from ..tape import Call, CallInfo, Tape, leading_to
 from ._torch_kinds import described, laid_in, laid_out, weights_of, with_weights
 from ._torch_recorder import Record, Recorder, run_function, tensors_of
 
@@ -22,7 +23,7 @@ def tape_of(recorder: Recorder, end: Tensor, known: Collection[str]) -> Tape:
     last = recorder.place_of(end)
     if last is None:
         raise Unmet("its scores were made outside of torch's functions: no tape can be kept")
-    needed = _leading_to(last, recorder.records)
+    needed = leading_to(last, lambda place: recorder.records[place].reads.values())
     places = {old: new for new, old in enumerate(needed)}
     calls = [TorchCall(recorder.records[old], places, new) for old, new in places.items()]
     layers = {
@@ -35,14 +36,6 @@ def tape_of(recorder: Recorder, end: Tensor, known: Collection[str]) -> Tape:
     return Tape(calls, layers)
 
 
-def _leading_to(last: int, records: Sequence[Record]) -> list[int]:
-    wanted = {last}
-    for place in range(last, -1, -1):
-        if place in wanted:
-            wanted.update(records[place].reads.values())
-    return sorted(wanted)
-
-
 class TorchCall(Call):
     """One recorded function, its arrays as NumPy on the outside and as torch has them within."""
 
@@ -51,7 +44,7 @@ class TorchCall(Call):
         self._axes = record.axes
         # a value read twice, as in x * x, is two inputs
         reads = tuple(places[place] for place in record.reads.values())
-        kind, function, hyper = described(record.name, *self._called(), reads=len(reads))
+        kind, function, hyper = described(record.name, *self._called, reads=len(reads))
         if record.steered:
             hyper = {**hyper, "steered": True}
         shape = tuple(self.output.shape[1:])
@@ -66,9 +59,8 @@ class TorchCall(Call):
     @property
     def params(self) -> dict[str, Array]:
         """Its weights, laid out as everywhere in cnnlens."""
-        found = weights_of(self._record.name, *self._called(), {id(t) for t in self._record.given})
         kind, function = self.info.kind, self.info.function
-        return {name: _numpy(laid_out(name, t, kind, function), -1) for name, t in found.items()}
+        return {name: _numpy(laid_out(name, t, kind, function), -1) for name, t in self._weights.items()}
 
     def run(self, inputs: Sequence[Array], params: Mapping[str, Array] | None = None) -> Array:
         """What it makes of other inputs and other weights."""
@@ -110,11 +102,16 @@ class TorchCall(Call):
             for t, g, axis in zip(given, asked, self._axes, strict=True)
         )
 
+    @cached_property
     def _called(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         args, kwargs = (
             tree_unflatten(self._record.leaves, self._record.form) if self._record.form else ((), {})
         )
         return args, kwargs
+
+    @cached_property
+    def _weights(self) -> dict[str, Tensor]:
+        return weights_of(self._record.name, *self._called, {id(t) for t in self._record.given})
 
     def _given(self, inputs: Sequence[Array]) -> list[Tensor]:
         return [
@@ -138,7 +135,10 @@ class TorchCall(Call):
 
     def _laid(self, params: Mapping[str, Array], like: Tensor) -> dict[str, Tensor]:
         kind, function = self.info.kind, self.info.function
-        return {name: laid_in(name, _tensor(v, -1, like), kind, function) for name, v in params.items()}
+        return {
+            name: laid_in(name, _shared(values), kind, function).contiguous().to(like.device, like.dtype)
+            for name, values in params.items()
+        }
 
 
 def _numpy(values: Tensor, axis: int) -> Array:
@@ -147,6 +147,14 @@ def _numpy(values: Tensor, axis: int) -> Array:
     still = still if still.dtype in (torch.float32, torch.float64) else still.float()
     laid: Array = (still if axis < 0 else still.movedim(axis, -1)).numpy()
     return laid
+
+
+def _shared(values: Array) -> Tensor:
+    """As torch has it, strides as they are: what was computed from a kernel lies as torch's kernels do."""
+    laid = np.asarray(values)
+    return torch.from_numpy(
+        laid if laid.flags.writeable and min(laid.strides, default=0) >= 0 else laid.copy("K")
+    )
 
 
 def _tensor(values: Array, axis: int, like: Tensor) -> Tensor:

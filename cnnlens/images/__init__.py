@@ -9,12 +9,13 @@ from PIL import Image as PILImage
 
 from ..errors import CannotOpen, UnknownName
 from .colours import pixels_of, upright
+from .covers import cover_of
 from .files import decoded, file_bytes
 from .numbers import of_array
 from .picture import FORMATS, MAX_BYTES, MAX_PIXELS, SUFFIXES, Image, digest, image_of
 
 __all__ = [
-    "FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Exif", "Image", "Source", "digest", "find_images",
+    "FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Exif", "Image", "Source", "cover_of", "digest", "find_images",
     "open_image",
 ]  # fmt: skip
 

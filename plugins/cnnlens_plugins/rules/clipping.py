@@ -8,19 +8,20 @@ import numpy as np
 
 from cnnlens import Array, Call, Heatmap, Join, Probe, attributed, join_channels
 
+from .signs import side
 from .structure import is_rectifier
 
 
 def guided(call: Call, arrived: Array) -> Sequence[Array]:
     """At a ReLU what is positive goes on where the ReLU was open; elsewhere the derivative."""
     if is_rectifier(call.info):
-        return [np.maximum(share, 0) for share in call.pull(arrived)]
+        return [side(share, True) for share in call.pull(arrived)]
     return call.pull(arrived)
 
 
 def deconvolved(call: Call, arrived: Array) -> Sequence[Array]:
     """At a ReLU what is positive goes on, whether it was open or not; elsewhere the derivative."""
-    return [np.maximum(arrived, 0)] if is_rectifier(call.info) else call.pull(arrived)
+    return [side(arrived, True)] if is_rectifier(call.info) else call.pull(arrived)
 
 
 def heatmap(probe: Probe, clipped: Array, sign: str, join: Join, title: str) -> Heatmap:

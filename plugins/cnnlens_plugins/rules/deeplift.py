@@ -6,12 +6,24 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from PIL import Image, ImageFilter
 
-from cnnlens import Array, Cost, Field, Heatmap, Impossible, Model, Note, Probe, Tape, attributed, visualiser
+from cnnlens import (
+    Array,
+    Cost,
+    Field,
+    Heatmap,
+    Impossible,
+    Model,
+    Note,
+    Probe,
+    Tape,
+    attributed,
+    cover_of,
+    visualiser,
+)  # fmt: skip
 
 from .multipliers import Multipliers
-from .start import bending, cotangents
+from .start import bending
 from .verdicts import deeplift_reasons
 
 Baseline = Literal["black", "white", "grey", "mean", "blur"]
@@ -44,7 +56,7 @@ def deeplift(
     baseline's, negative lowers it, and together they make the difference between the two; the note holds them to
     it. Of a maximum that changed, the place that made it change is told; products are shared exactly.
     """
-    pictures = np.stack([probe.pixels, baseline_of(probe.pixels, baseline)])
+    pictures = np.stack([probe.pixels, cover_of(probe.pixels, baseline)])
     tape = probe.model.tape(pictures)
     shares = contributions(probe, tape)
     values = shares.sum(-1)
@@ -54,7 +66,7 @@ def deeplift(
         unit=probe.target.unit,
         means=f"raises the score above that of {baseline}",
     )
-    scores = _values(probe, tape)
+    scores = probe.target.value(tape.scores, tape.activations(probe.target.layers))
     made, wanted = float(values.sum(dtype=np.float64)), float(scores[0] - scores[1])
     note = Note(
         f"contributions add up to {made:.4g}; the target is {scores[0]:.4g} for the picture and "
@@ -66,21 +78,6 @@ def deeplift(
 def contributions(probe: Probe, tape: Tape) -> Array:
     """What each number that is fed adds to the target, (h, w, c), from the tape of picture and baseline."""
     fed = tape.calls[0].output
-    start = {place: np.repeat(pull[:1], 2, 0) for place, pull in cotangents(probe, tape).items()}
+    start = {place: np.repeat(pull[:1], 2, 0) for place, pull in probe.starts(tape).items()}
     multipliers = tape.walk(start, Multipliers(tape))
     return np.asarray(multipliers[0] * (fed[0] - fed[1]))
-
-
-def _values(probe: Probe, tape: Tape) -> Array:
-    seen = {name: tape.calls[tape.layers[name]].output for name in probe.target.layers}
-    return probe.target.value(tape.scores, seen)
-
-
-def baseline_of(pixels: Array, baseline: Baseline) -> Array:
-    """The picture (h, w, c) in [0, 1] that the difference is taken from."""
-    if baseline == "blur":
-        blur = ImageFilter.GaussianBlur(min(pixels.shape[:2]) / 12)
-        planes = [Image.fromarray((plane * 255).astype(np.uint8)) for plane in np.moveaxis(pixels, -1, 0)]
-        return np.stack([np.asarray(plane.filter(blur), np.float32) / 255 for plane in planes], -1)
-    value = pixels.mean((0, 1)) if baseline == "mean" else {"black": 0.0, "grey": 0.5, "white": 1.0}[baseline]
-    return np.broadcast_to(np.asarray(value, np.float32), pixels.shape)

@@ -14,6 +14,8 @@ import numpy as np
 
 from cnnlens import Array, Call
 
+from .signs import side
+
 #: What arrived at an output, shared: the input's share, and what the bias took for itself.
 Shared = tuple[Array, float]
 
@@ -33,11 +35,15 @@ class Stabiliser:
         """arrived / (z + ε·sign z)."""
         if self.epsilon == 0:
             return np.divide(arrived, z, out=np.zeros_like(arrived), where=z != 0)
-        epsilon: Array | float = self.epsilon
+        epsilon = np.asarray(self.epsilon, z.dtype)
         if self.relative:
             axes = tuple(range(1, z.ndim))
-            epsilon = np.maximum(self.epsilon * np.sqrt(np.mean(z**2, axes, keepdims=True)), 1e-30)
-        stable = np.where(z < 0, -epsilon, epsilon).astype(z.dtype, copy=False)
+            root = np.sqrt(np.mean(z**2, axes, keepdims=True))
+            epsilon = np.maximum(self.epsilon * root, 1e-30).astype(z.dtype, copy=False)
+        stable = np.multiply(
+            z < 0, -2 * epsilon, dtype=z.dtype
+        )  # ±ε exactly; `where` takes eight times as long
+        stable += epsilon
         stable += z
         return np.divide(arrived, stable, out=stable)
 
@@ -121,14 +127,13 @@ def epsilon(at: Linear, arrived: Array, by: Stabiliser) -> Shared:
 
 def plus(at: Linear, arrived: Array, by: Stabiliser) -> Shared:
     """z⁺, which is α1β0: only what pushes up counts, x⁺·w⁺ and x⁻·w⁻. Of the bias its positive part."""
-    return _shared(at, arrived, by, _pushing(at.x, at.kernel, at.bias, up=True))
+    return _shared(at, arrived, by, _pushing(at, up=True))
 
 
 def alpha2_beta1(at: Linear, arrived: Array, by: Stabiliser) -> Shared:
     """Twice what pushes up less once what pushes down; the bias's parts go with their own sign."""
-    kernel = at.kernel
-    up, bias_up = _shared(at, arrived, by, _pushing(at.x, kernel, at.bias, up=True))
-    down, bias_down = _shared(at, arrived, by, _pushing(at.x, kernel, at.bias, up=False))
+    up, bias_up = _shared(at, arrived, by, _pushing(at, up=True))
+    down, bias_down = _shared(at, arrived, by, _pushing(at, up=False))
     return 2 * up - down, 2 * bias_up - bias_down
 
 
@@ -141,12 +146,12 @@ def gamma_rule(gamma: float) -> LinearRule:
     def rule(at: Linear, arrived: Array, by: Stabiliser) -> Shared:
         share, bias_share = np.zeros_like(at.x), 0.0
         kernel = at.kernel
-        raised, lowered = (kernel + gamma * _side(kernel, up) for up in (True, False))
+        raised, lowered = (kernel + gamma * side(kernel, up) for up in (True, False))
         for of, up in ((at.z > 0, True), (at.z < 0, False)):
             here = arrived * of
             if not here.any():
                 continue
-            bias = None if at.bias is None else at.bias + gamma * _side(at.bias, up)
+            bias = None if at.bias is None else at.bias + gamma * side(at.bias, up)
             ours, other = (raised, lowered) if up else (lowered, raised)
             parts = _split(at.x, ours, other, bias)
             more, bias_more = _shared(at, here, by, parts)
@@ -173,8 +178,8 @@ def box_rule(low: Array, high: Array) -> LinearRule:
     def rule(at: Linear, arrived: Array, by: Stabiliser) -> Shared:
         kernel, bias = at.kernel, at.bias
         ends = [
-            Part(np.broadcast_to(end, at.x.shape).astype(at.x.dtype), _side(kernel, up),
-                 None if bias is None else _side(bias, up), -1.0)
+            Part(np.broadcast_to(end, at.x.shape).astype(at.x.dtype), side(kernel, up),
+                 None if bias is None else side(bias, up), -1.0)
             for end, up in ((low, True), (high, False))
         ]  # fmt: skip
         return _shared(at, arrived, by, [Part(at.x, kernel, bias), *ends])
@@ -199,27 +204,30 @@ def _shared(at: Linear, arrived: Array, by: Stabiliser, parts: Sequence[Part]) -
     return share, taken
 
 
-def _pushing(x: Array, kernel: Array, bias: Array | None, up: bool) -> list[Part]:
+def _pushing(at: Linear, up: bool) -> list[Part]:
     """What pushes the output up, or down: inputs and weights of like signs, or of unlike."""
-    return _split(x, _side(kernel, up), _side(kernel, not up), None if bias is None else _side(bias, up))
+    kernel, bias = at.kernel, None if at.bias is None else side(at.bias, up)
+    if (
+        at.x.min() >= 0
+    ):  # after a ReLU; where the kernel is our own, as with a batch norm in it, it is cut in place
+        return [Part(at.x, side(kernel, up, None if at.gain is None else kernel), bias)]
+    return _split(at.x, side(kernel, up), side(kernel, not up), bias)
 
 
 def _split(x: Array, above: Array, below: Array, bias: Array | None) -> list[Part]:
     """x⁺ through one kernel and x⁻ through the other; after a ReLU there is no x⁻."""
     if x.min() >= 0:
         return [Part(x, above, bias)]
-    return [Part(np.maximum(x, 0), above, bias), Part(np.minimum(x, 0), below, None)]
+    return [Part(side(x, True), above, bias), Part(side(x, False), below, None)]
 
 
 def _ones(at: Linear) -> Array:
     return np.ones_like(at.x) if at.ones is None else at.ones
 
 
-def _side(values: Array, up: bool) -> Array:
-    cut: Array = np.maximum(values, 0) if up else np.minimum(values, 0)
-    return cut
-
-
 def _taken(s: Array, bias: Array | None) -> float:
     """What the bias takes: Σ bias·s."""
-    return 0.0 if bias is None else float((s.reshape(-1, s.shape[-1]).sum(0, dtype=np.float64) * bias).sum())
+    if bias is None:
+        return 0.0
+    by_channel = s.reshape(-1, s.shape[-1])
+    return float((np.ones(len(by_channel), s.dtype) @ by_channel * bias).sum(dtype=np.float64))

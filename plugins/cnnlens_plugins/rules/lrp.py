@@ -23,7 +23,7 @@ from cnnlens import (
 
 from .linear import Stabiliser
 from .relevance import COMPOSITES, Ledger, Relevance
-from .start import bending, cotangents
+from .start import bending
 from .verdicts import lrp_reasons
 
 Name = Literal[
@@ -76,7 +76,7 @@ def lrp(
     Sums are shared in proportion; a gate takes nothing (Arras et al., 2017).
     """
     tape = probe.tape
-    start = {place: pull * tape.calls[place].output for place, pull in cotangents(probe, tape).items()}
+    start = {place: pull * tape.calls[place].output for place, pull in probe.starts().items()}
     by = Stabiliser(0.0 if composite == "zero" else epsilon, relative)
     rules = Relevance(tape, COMPOSITES[composite], by, gamma, ends_of(probe.model), tuple(start))
     values = tape.walk(start, rules)[0].sum(-1)

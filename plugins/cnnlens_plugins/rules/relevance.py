@@ -62,13 +62,21 @@ class Ledger:
 
     biases: dict[str, float] = field(default_factory=dict)
     others: dict[str, float] = field(default_factory=dict)
+    _last: tuple[Array, float] | None = None  # what was added up last: most often it is what arrives next
 
     def enter(self, name: str, arrived: Array, shares: Sequence[Array], bias: float) -> None:
         """Note what a call did not hand on."""
-        lost = _sum(arrived) - sum(map(_sum, shares))
+        if len(shares) == 1 and shares[0] is arrived:
+            return
+        lost = self._sum(arrived) - sum(map(self._sum, shares))
         if bias:
             self.biases[name] = self.biases.get(name, 0.0) + bias
         self.others[name] = self.others.get(name, 0.0) + lost - bias
+
+    def _sum(self, values: Array) -> float:
+        if self._last is None or self._last[0] is not values:
+            self._last = values, float(values.sum(dtype=np.float64))
+        return self._last[1]
 
 
 class Relevance:
@@ -204,10 +212,6 @@ def _reduced(values: Array, shape: tuple[int, ...]) -> Array:
     axes = tuple(axis for axis, side in enumerate(shape) if side == 1 != values.shape[axis])
     reduced: Array = values.sum(axes, keepdims=True)
     return reduced
-
-
-def _sum(values: Array) -> float:
-    return float(values.sum(dtype=np.float64))
 
 
 def _shifts(info: CallInfo) -> bool:

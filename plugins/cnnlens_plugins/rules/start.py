@@ -1,19 +1,8 @@
-"""Where a walk begins: the places on a tape that a target reads, and what stands there."""
+"""What is said of a walk by where it begins."""
 
 from __future__ import annotations
 
-from cnnlens import Array, Note, Probe, Tape, errors
-
-
-def cotangents(probe: Probe, tape: Tape) -> dict[int, Array]:
-    """The target's derivative by the output of each call that it reads, by the call's place."""
-    missing = [name for name in probe.target.layers if name not in tape.layers]
-    if missing:
-        raise errors.Unmet(f"no tape holds {missing[0]}: it does not lie between the picture and the scores")
-    seen = {name: tape.calls[tape.layers[name]].output for name in probe.target.layers}
-    pulls = probe.target.cotangents(tape.scores, seen)
-    last = len(tape.calls) - 1
-    return {last if name == "scores" else tape.layers[name]: values for name, values in pulls.items()}
+from cnnlens import Note, Probe
 
 
 def bending(probe: Probe) -> tuple[Note, ...]:

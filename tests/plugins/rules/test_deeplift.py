@@ -16,8 +16,8 @@ import pytest
 from needs import need
 
 import cnnlens
-from cnnlens import Model, Probe, look
-from cnnlens_plugins.rules.deeplift import baseline_of, contributions, deeplift
+from cnnlens import Model, Probe, cover_of, look
+from cnnlens_plugins.rules.deeplift import contributions, deeplift
 
 torch = need("torch")
 attr = need("captum.attr")
@@ -55,7 +55,7 @@ def without_maxima(module: Any) -> Any:
 def test_it_is_captums_on_a_network_of_modules(baseline: str) -> None:
     model = cnnlens.wrap(without_maxima(nets.plain()), preprocess=nets.SPEC)
     probe = Probe(model, nets.photo(1), 2)
-    other = baseline_of(probe.pixels, baseline)  # type: ignore[arg-type]
+    other = cover_of(probe.pixels, baseline)  # type: ignore[arg-type]
     theirs = captums(probe, modular("plain", probe.model.native), other, 2, torch.float32)
     ours = look(probe.model, probe, deeplift, baseline=baseline).array
     assert relative(ours, theirs.sum(-1)) <= 1e-4
@@ -65,7 +65,7 @@ def test_it_is_captums_on_a_network_of_modules(baseline: str) -> None:
 def test_it_is_captums_in_double_precision(name: str) -> None:
     module = without_maxima(nets.NETS[name]()).double()
     probe = Probe(cnnlens.wrap(module, preprocess=nets.SPEC), nets.photo(2), 0)
-    grey = baseline_of(probe.pixels, "grey")
+    grey = cover_of(probe.pixels, "grey")
     theirs = captums(probe, modular(name, module), grey, 0, torch.float64)
     ours = contributions(probe, probe.model.tape(np.stack([probe.pixels, grey])))
     assert ours.dtype == np.float64 and relative(ours, theirs) <= 1e-9
@@ -76,7 +76,7 @@ def test_contributions_make_the_difference_of_the_scores(name: str, lite0: Model
     model, picture = (lite0, cat) if name == "lite0" else (nets.wrapped(name), nets.photo(3))
     probe = Probe(model, picture, "1 - 4")
     for baseline in ("black", "blur"):
-        other = baseline_of(probe.pixels, baseline)
+        other = cover_of(probe.pixels, baseline)
         wanted = probe.score - float(probe.score_of(other[None])[0])
         values = look(model, probe, deeplift, baseline=baseline).array
         assert abs(values.sum() - wanted) <= 1e-3 * np.abs(values).sum()
@@ -123,7 +123,7 @@ def test_it_is_its_slow_twin_with_gates_sums_and_overlapping_windows(seed: int) 
     probe = Probe(
         cnnlens.wrap(module, preprocess=SPEC), np.random.default_rng(seed).random((6, 6, 2), np.float32), 1
     )
-    grey = baseline_of(probe.pixels, "mean")
+    grey = cover_of(probe.pixels, "mean")
     tape = probe.model.tape(np.stack([probe.pixels, grey]))
     net, other = (Twin(module, x.transpose(2, 0, 1)) for x in tape.calls[0].output)
     ours, slow = contributions(probe, tape), slowly(net, other, 1)

@@ -20,7 +20,6 @@ from cnnlens import Model, Probe, look
 from cnnlens_plugins.rules.linear import Stabiliser
 from cnnlens_plugins.rules.lrp import ends_of, lrp
 from cnnlens_plugins.rules.relevance import Composite, Relevance
-from cnnlens_plugins.rules.start import cotangents
 
 torch = need("torch")
 zennit_composites = need("zennit.composites")
@@ -158,6 +157,6 @@ def test_the_relative_stabiliser_is_zennits_scaled_by_the_norm() -> None:
 def relevance(probe: Probe, composite: Composite, by: Stabiliser, gamma: float = 0.25) -> np.ndarray:
     """Ours (h, w, c), in the network's own precision."""
     tape = probe.tape
-    start = {place: pull * tape.calls[place].output for place, pull in cotangents(probe, tape).items()}
+    start = {place: pull * tape.calls[place].output for place, pull in probe.starts(tape).items()}
     rules = Relevance(tape, composite, by, gamma, ends_of(probe.model))
     return np.asarray(tape.walk(start, rules)[0])

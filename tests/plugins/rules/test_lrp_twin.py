@@ -13,7 +13,6 @@ from cnnlens import Probe
 from cnnlens_plugins.rules.linear import Stabiliser
 from cnnlens_plugins.rules.lrp import ends_of
 from cnnlens_plugins.rules.relevance import Composite, Relevance
-from cnnlens_plugins.rules.start import cotangents
 
 need("torch")
 from twin import SPEC, Affine, Twin, Values, small  # noqa: E402
@@ -97,7 +96,7 @@ def test_lrp_is_its_slow_twin(composite: Composite, seed: int) -> None:
     tape = probe.tape
     net = Twin(module, tape.calls[0].output[0].transpose(2, 0, 1))
     np.testing.assert_allclose(net.scores, tape.scores[0], rtol=1e-10)
-    start = {place: pull * tape.calls[place].output for place, pull in cotangents(probe, tape).items()}
+    start = {place: pull * tape.calls[place].output for place, pull in probe.starts(tape).items()}
     ours = tape.walk(start, Relevance(tape, composite, Stabiliser(epsilon), ends=ends_of(probe.model)))[0]
     slow = slowly(net, composite, 1, epsilon)
     limit = 1e-6 if composite.first == "box" else 1e-9  # the ends of the box are single precision

@@ -16,7 +16,6 @@ from cnnlens_plugins.rules.clipping import deconvolved, guided
 from cnnlens_plugins.rules.deeplift import contributions
 from cnnlens_plugins.rules.linear import Stabiliser
 from cnnlens_plugins.rules.relevance import COMPOSITES, Composite, Relevance
-from cnnlens_plugins.rules.start import cotangents
 
 torch = need("torch")
 nn = torch.nn
@@ -78,7 +77,7 @@ def probe_of(model: Model, seed: int, target: str = "0 - 2") -> Probe:
 
 def relevance(probe: Probe, composite: Composite, epsilon: float) -> tuple[np.ndarray, Relevance, float]:
     tape = probe.tape
-    start = {place: pull * tape.calls[place].output for place, pull in cotangents(probe, tape).items()}
+    start = {place: pull * tape.calls[place].output for place, pull in probe.starts(tape).items()}
     rules = Relevance(tape, composite, Stabiliser(epsilon), ends=(np.zeros(3), np.ones(3)))
     return tape.walk(start, rules)[0], rules, float(sum(values.sum() for values in start.values()))
 
