@@ -166,6 +166,10 @@ def _ends(panel: Tiles, limits: Any) -> tuple[float, float]:
 def _ranges(values: Array) -> list[list[float | None]]:
     """The least, largest and mean value of each tile, over what is finite."""
     found: list[list[float | None]] = []
+    rows = values.reshape(len(values), -1)
+    told = np.stack([rows.min(1), rows.max(1), rows.mean(1)], 1)
+    if np.isfinite(told).all():
+        return [[float(f"{v:.5g}") for v in row] for row in told]
     for tile in values:
         finite = tile[np.isfinite(tile)]
         numbers = [finite.min(), finite.max(), finite.mean()] if finite.size else [None] * 3
