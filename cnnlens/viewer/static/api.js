@@ -22,6 +22,7 @@ async function ask(path, options = {}) {
 const json = (method, body) => ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 export const url = (path) => ROOT + path;
+export const state = (wait) => ask(`state?wait=${wait}`);
 export const result = (id) => ask(`results/${id}`);
 export const values = (id, n, query = "") => ask(`results/${id}/panels/${n}.json${query}`);
 export const forget = (id) => ask(`images/${id}`, { method: "DELETE" });
