@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import socket
@@ -161,7 +162,10 @@ class Viewer:
         """Stop serving and running; a second time does nothing."""
         if self._thread.is_alive():
             # The server's own thread must close the sockets: its loop ends when none is left.
-            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._server._map, ignore_all=True))
+            with contextlib.suppress(OSError):  # it was awake already, and closed what we were about to ring
+                self._server.trigger.pull_trigger(
+                    lambda: wasyncore.close_all(self._server._map, ignore_all=True)
+                )
             self._thread.join(5.0)
             self._server.task_dispatcher.shutdown()
             self._desk.close()

@@ -20,7 +20,7 @@ function filled(element, attributes, children) {
 		if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
 		else element.setAttribute(name, value === true ? "" : value);
 	}
-	element.append(...children.flat(Infinity).filter((child) => (child ?? "") !== ""));
+	element.append(...children.flat(Infinity).filter((child) => (child ?? "") !== "" && child !== false));
 	return element;
 }
 
@@ -48,10 +48,13 @@ export function number(value) {
 
 export const times = (shape) => shape.join("×");
 
+/** A number where its figures are to stand in columns. */
+export const num = (value) => h("span", { class: "num" }, number(value));
+
 /** A row of buttons of which one is pressed. */
-export function segments(host, options, current, choose) {
-	host.replaceChildren(...options.map(([value, words, title]) =>
-		h("button", { "aria-pressed": String(value === current), title, onclick: () => choose(value) }, words)));
+export function segments(words, options, current, choose) {
+	return h("div", { class: "seg", role: "group", "aria-label": words }, options.map(([value, text, title]) =>
+		h("button", { "aria-pressed": String(value === current), title, onclick: () => choose(value) }, text)));
 }
 
 /** An error in its place: what happened, and what to do next. */

@@ -209,8 +209,7 @@ function looks() {
 	parts.results.dataset.show = now;
 	const has = parts.results.querySelector(".triple") !== null;
 	parts.tools.hidden = !has;
-	const seg = h("div", { class: "seg", role: "group", "aria-label": "Show" });
-	segments(seg, [["all", "side by side"], ["over", "overlay"], ["raw", "map"]], now, (value) => state.set({ show: value }));
+	const seg = segments("Show", [["all", "side by side"], ["over", "overlay"], ["raw", "map"]], now, (value) => state.set({ show: value }));
 	const alpha = state.get("alpha", "0.55");
 	parts.results.style.setProperty("--alpha", alpha);
 	if (parts.tools.contains(document.activeElement) && document.activeElement.type === "range") return;

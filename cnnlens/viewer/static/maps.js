@@ -33,10 +33,8 @@ export function draw() {
 }
 
 function headOf(layer) {
-	const scale = h("div", { class: "seg", role: "group", "aria-label": "Scale shared by" });
-	const order = h("div", { class: "seg", role: "group", "aria-label": "Order" });
-	segments(scale, SCALES, state.get("scale", "layer"), (v) => state.set({ scale: v === "layer" ? null : v, page: null }));
-	segments(order, [["index", "number"], ["energy", "strength", "The strongest first"]], state.get("order", "index"), (v) => state.set({ order: v === "index" ? null : v, page: null }));
+	const scale = segments("Scale shared by", SCALES, state.get("scale", "layer"), (v) => state.set({ scale: v === "layer" ? null : v, page: null }));
+	const order = segments("Order", [["index", "number"], ["energy", "strength", "The strongest first"]], state.get("order", "index"), (v) => state.set({ order: v === "index" ? null : v, page: null }));
 	return h("header", { class: "head" }, h("div", { class: "what" }, h("h2", {}, icon(layer.kind), layer.name), fact(layers.words(layer))),
 		layer.has_maps ? h("div", { class: "row wrap" }, h("span", { class: "pair" }, "Scale", scale), h("span", { class: "pair" }, "Order", order)) : null);
 }
@@ -60,18 +58,13 @@ async function load(host, layer, head) {
 	try {
 		const settings = { layer: layer.name, scale: state.get("scale", "layer"), order: state.get("order", "index") };
 		const progress = (job) => { if (job.ahead || job.elapsed > 1) notes.textContent = job.ahead ? "Waiting for the job before this one…" : "Working…"; };
-		const job = await api.run({ images: [pictures.current().id], visualisers: [{ name: "feature-maps", settings }] }, { signal: mine.signal, progress });
-		if (job.state !== "done") throw new Error("This was stopped. Choose the layer again to see it.");
-		const answer = job.results[0];
-		if (answer.error) throw new Error(answer.error.message);
-		const told = await api.result(answer.id);
-		if (mine.signal.aborted) return;
+		const told = await api.only(pictures.current().id, { name: "feature-maps", settings }, { signal: mine.signal, progress });
 		const panel = told.panels[0];
-		last = { id: answer.id, n: 0, panel, layer };
+		last = { id: told.id, n: 0, panel, layer };
 		const bar = legend(panel, "point at a map for its values");
 		const open = (name) => state.set({ unit: name });
 		const cells = sheet(panel.names.slice(page * PAGE, page * PAGE + count), [height, width], { open, hover: bar.hover });
-		cells.fill(answer.id, 0, panel, page * PAGE);
+		cells.fill(told.id, 0, panel, page * PAGE);
 		under.replaceWith(bar.element);
 		empty.element.replaceWith(cells.element);
 		notes.replaceChildren(...told.panels.filter((p) => p.kind === "Note").map((p) => h("p", {}, p.text)), fact(`${number(told.facts.seconds)} s`));

@@ -1,7 +1,7 @@
 // Results as cards: one panel after the other, whatever plugin they come from.
-import { fact, fold, h, number, s, times } from "./dom.js";
+import { fact, fold, h, num, number, s, times } from "./dom.js";
 import * as api from "./api.js";
-import { painted, query, theme } from "./colours.js";
+import { painted, show, theme } from "./colours.js";
 import { follow, legend, pager, reader, sheet, PAGE } from "./sheet.js";
 
 const FILES = [["png", "PNG"], ["npz", "NPZ"], ["html", "HTML"], ["json", "JSON"], ["svg", "SVG"]];
@@ -31,19 +31,13 @@ function foot(told) {
 /** A plugin's paper, with its link if that is one to the web: nothing else becomes an address. */
 export const paper = ({ paper, link }) => paper && h("a", { href: /^https?:\/\//.test(link ?? "") ? link : null, target: "_blank", rel: "noopener noreferrer" }, paper);
 
-function view(told, panel, n, image) {
-	const draw = { Heatmap: heatmap, Tiles: tiles, Picture: photo, Bars: bars, Curve: curve, Table: table, Note: note }[panel.kind];
-	return draw(told, panel, n, image);
-}
+const view = (told, panel, n, image) => ({ Heatmap: heatmap, Tiles: tiles, Picture: photo, Bars: bars, Curve: curve, Table: table, Note: note })[panel.kind](told, panel, n, image);
 
 function heatmap(told, panel, n, image) {
 	const bar = legend(panel);
 	const [height, width] = panel.shape;
-	const map = (words) => {
-		const element = h("img", { alt: words, class: "map" });
-		painted(element, () => { element.src = api.url(`results/${told.id}/panels/${n}.png?${query()}`); });
-		return element;
-	};
+	const levels = api.levels(told.id, n);
+	const map = (words) => show(h("img", { alt: words, class: "map" }), levels, panel.signed);
 	const shot = (attributes) => h("img", { src: api.url(`images/${image}/input.png`), ...attributes });
 	const figure = (name, words, ...images) => h("figure", { class: name }, h("div", { class: name === "f-over" ? "stage over" : "stage" }, images), h("figcaption", {}, words));
 	const figures = h("div", { class: "triple" },
@@ -56,11 +50,12 @@ function heatmap(told, panel, n, image) {
 		stage.style.aspectRatio = `${seen.width} / ${seen.height}`;
 		follow(stage, (event) => read(event, stage), bar.hover);
 	}
-	const means = panel.means ? h("p", { class: "means" }, `${panel.signed ? "Above zero" : "High"}: ${panel.means}.`) : null;
-	return h("section", { class: "panel" }, panel.title ? h("h4", {}, panel.title) : null, figures, bar.element, means, odd(panel));
+	return section(panel.title, figures, bar.element, panel.means && h("p", { class: "means" }, `${panel.signed ? "Above zero" : "High"}: ${panel.means}.`), odd(panel));
 }
 
-const odd = (panel) => (panel.odd ? h("p", { class: "note odd" }, panel.odd) : null);
+const section = (title, ...inside) => h("section", { class: "panel" }, title && h("h4", {}, title), inside);
+const odd = (panel) => panel.odd && h("p", { class: "note odd" }, panel.odd);
+const titled = ({ title, unit }) => title + (unit && unit.toLowerCase() !== title.toLowerCase() ? ` (${unit})` : "");
 
 function tiles(told, panel, n) {
 	const bar = legend(panel);
@@ -71,29 +66,28 @@ function tiles(told, panel, n) {
 		cells.fill(told.id, n, panel, first);
 	};
 	draw(0);
-	return h("section", { class: "panel" }, panel.title ? h("h4", {}, panel.title) : null, bar.element, host, odd(panel));
+	return section(panel.title, bar.element, host, odd(panel));
 }
 
 function photo(told, panel, n) {
 	const image = h("img", { class: "plain", alt: panel.alt, src: api.url(`results/${told.id}/panels/${n}.png`) });
 	image.style.aspectRatio = `${panel.shape[1]} / ${panel.shape[0]}`;
-	return h("section", { class: "panel" }, image, panel.title ? h("p", { class: "means" }, panel.title) : null);
+	return section("", image, panel.title && h("p", { class: "means" }, panel.title));
 }
 
 function bars(told, panel) {
 	const finite = panel.values.filter((value) => value !== null);
 	const [low, high] = panel.limits ?? [Math.min(0, ...finite), Math.max(0, ...finite)];
 	const span = high - low || 1;
-	const title = h("h4", {}, panel.title + (panel.unit && panel.unit.toLowerCase() !== panel.title.toLowerCase() ? ` (${panel.unit})` : ""));
-	if (panel.values.length > 24) return h("section", { class: "panel" }, title, columns(panel, low, span));
+	if (panel.values.length > 24) return section(titled(panel), columns(panel, low, span));
 	const rows = panel.names.map((name, i) => {
 		const fill = h("i", { class: "fill" });
 		const value = panel.values[i] ?? 0;
 		fill.style.left = `${((Math.min(0, value) - low) / span) * 100}%`;
 		fill.style.width = `${(Math.abs(value) / span) * 100}%`;
-		return h("div", { class: "bar-row" }, h("span", { class: "name" }, name), h("span", { class: "num" }, number(panel.values[i])), h("span", { class: "track" }, fill));
+		return h("div", { class: "bar-row" }, h("span", { class: "name" }, name), num(panel.values[i]), h("span", { class: "track" }, fill));
 	});
-	return h("section", { class: "panel" }, title, h("div", { class: "predictions wide" }, rows));
+	return section(titled(panel), h("div", { class: "predictions wide" }, rows));
 }
 
 /** Many bars stand thin; pointing at one names it. */
@@ -113,19 +107,24 @@ function columns(panel, low, span) {
 	return h("div", {}, chart, h("div", { class: "legend" }, read));
 }
 
-function curve(told, panel, n) {
-	const image = h("img", { alt: panel.alt });
-	painted(image, () => { image.src = api.url(`results/${told.id}/panels/${n}.png?${query()}`); });
-	return h("section", { class: "panel" }, image);
+/** Lines, with a gap where a value is not finite. */
+function curve(told, panel) {
+	const finite = panel.values.flat().filter((value) => value !== null);
+	const [low, high] = [Math.min(0, ...finite), Math.max(0, ...finite)];
+	const [from, to] = [Math.min(...panel.x), Math.max(...panel.x)];
+	const place = (x, y) => `${((x - from) / (to - from || 1)) * 100} ${100 - ((y - low) / (high - low || 1)) * 100}`;
+	const lines = panel.values.map((line, k) => s("path", { class: `hue${k % 4}`, d: line.map((y, i) => (y === null ? "" : `${(line[i - 1] ?? null) === null ? "M" : "L"}${place(panel.x[i], y)}`)).join("") }));
+	return section(titled(panel), h("div", { class: "plot" },
+		s("svg", { class: "chart", viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": panel.alt }, lines),
+		num(high), num(low),
+		h("p", { class: "facts" }, `${number(from)} … ${number(to)} ${panel.x_unit}`, panel.names.map((name, k) => name && h("b", { class: `hue${k % 4}` }, name)))));
 }
 
 function table(told, panel) {
 	const cell = (value) => (typeof value === "number" ? h("td", { class: "num" }, number(value)) : h("td", {}, String(value)));
-	return h("section", { class: "panel" }, panel.title ? h("h4", {}, panel.title) : null, h("div", { class: "scroll" }, h("table", {},
+	return section(panel.title, h("div", { class: "scroll" }, h("table", {},
 		h("thead", {}, h("tr", {}, panel.columns.map((name) => h("th", { scope: "col" }, name)))),
 		h("tbody", {}, panel.rows.map((row) => h("tr", {}, row.map(cell)))))));
 }
 
-function note(told, panel) {
-	return h("p", { class: "note" }, panel.text);
-}
+const note = (told, panel) => h("p", { class: "note" }, panel.text);

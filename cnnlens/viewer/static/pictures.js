@@ -48,7 +48,7 @@ function draw() {
 	const shown = current();
 	$("strip").replaceChildren(...pictures.map((one) => thumb(one, one === shown)),
 		h("button", { class: "thumb add", title: "Add pictures: choose, drop or paste", "aria-label": "Add pictures", onclick: () => $("file").click() }, icon("plus")));
-	segments($("which"), [["original", "original"], ["input", "as seen", "The picture as the network is shown it"]], which, (value) => { which = value; draw(); });
+	$("which").replaceChildren(segments("Show the picture", [["original", "original"], ["input", "as seen", "The picture as the network is shown it"]], which, (value) => { which = value; draw(); }));
 	const { height, width, resize } = model.input;
 	const photo = $("photo");
 	photo.hidden = !shown;
@@ -138,12 +138,7 @@ async function predict() {
 	if (!shown) return host.replaceChildren(fact("of the picture, when there is one"));
 	if (!host.childElementCount) host.replaceChildren(...Array.from({ length: 5 }, () => h("div", { class: "bar-row ghost" })));
 	try {
-		const job = await api.run({ images: [shown.id], visualisers: [{ name: "class-probabilities" }] }, { signal: mine.signal });
-		if (job.state !== "done") return undefined;
-		const answer = job.results[0];
-		if (answer.error) throw new Error(answer.error.message);
-		const panel = (await api.result(answer.id)).panels[0];
-		if (mine.signal.aborted) return undefined;
+		const [panel] = (await api.only(shown.id, { name: "class-probabilities" }, { signal: mine.signal })).panels;
 		bars = panel.names.map((name, i) => ({ name, value: panel.values[i] }));
 		host.replaceChildren(...bars.map(row));
 		mark();

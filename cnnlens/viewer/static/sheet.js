@@ -1,7 +1,7 @@
 // A sheet of small maps: its cells stand before the pictures come, so nothing jumps.
 import { h, number, roving, sign, times } from "./dom.js";
 import * as api from "./api.js";
-import { colourBar, painted, query } from "./colours.js";
+import { colourBar, coloured } from "./colours.js";
 
 export const PAGE = 64;
 
@@ -41,9 +41,12 @@ function fill(grid, result, n, panel, first) {
 	const count = cells.length;
 	const columns = Math.ceil(Math.sqrt(count));
 	cells.forEach((cell, i) => label(cell, panel, first + i));
-	painted(element, async () => {
-		const image = await picture(api.url(`results/${result}/panels/${n}.png?${query()}&first=${first}&count=${count}&columns=${columns}`));
-		cells.forEach((cell, i) => lay(cell.canvas, image, i % columns, Math.floor(i / columns)));
+	let newest = null;
+	coloured(element, api.levels(result, n, `?first=${first}&count=${count}&columns=${columns}`), panel.signed, async (picture) => {
+		newest = picture;
+		const image = await createImageBitmap(picture);
+		if (newest === picture) cells.forEach((cell, i) => lay(cell.canvas, image, i % columns, Math.floor(i / columns)));
+		image.close();
 		element.classList.add("ready");
 	});
 	cells.forEach((cell, i) => {
@@ -65,13 +68,6 @@ function label(cell, panel, i) {
 	cell.element.title = `${cell.name}: ${number(low)} … ${number(high)}`;
 	cell.element.classList.toggle("marked", Boolean(mark));
 	cell.words.replaceChildren(cell.name, mark ? h("em", {}, mark) : "");
-}
-
-export async function picture(source) {
-	const image = new Image();
-	image.src = source;
-	await image.decode();
-	return image;
 }
 
 /** Tell `hover` what `read` finds under the cursor, and null when it has left. */

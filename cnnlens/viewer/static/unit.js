@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import * as maps from "./maps.js";
 import * as pictures from "./pictures.js";
 import * as state from "./state.js";
-import { painted, query } from "./colours.js";
+import { show } from "./colours.js";
 import { follow, legend, reader, PAGE } from "./sheet.js";
 
 let over = false;
@@ -49,7 +49,7 @@ function draw() {
 	const bar = legend(panel, "point at the map for its values");
 	const image = h("img", { class: "big", alt: `${layer.name} map ${name}, ${number(panel.ranges[at][0])} to ${number(panel.ranges[at][1])}` });
 	image.style.aspectRatio = `${width} / ${height}`;
-	painted(image, () => { image.src = api.url(`results/${id}/panels/${n}.png?${query()}&first=${at}&count=1`); });
+	show(image, api.levels(id, n, `?first=${at}&count=1`), panel.signed);
 	const read = reader(id, n, at);
 	follow(image, async (event) => ({ name, ...await read(event, image) }), bar.hover);
 	const stage = h("div", { class: "stage" });
