@@ -56,6 +56,13 @@ export async function run(request, { signal, progress = () => {} } = {}) {
 	}
 }
 
+/** Each call gives a signal and aborts the one before it: what was asked last is what counts. */
+export const latest = (now) => () => {
+	now?.abort();
+	now = new AbortController();
+	return now.signal;
+};
+
 /** What one visualiser, `{name, settings}`, has to tell of one picture. */
 export async function only(image, visualiser, options) {
 	const job = await run({ images: [image], visualisers: [visualiser] }, options);

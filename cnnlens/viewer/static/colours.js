@@ -63,13 +63,13 @@ function repaint() {
 
 /** A colour bar with numbers at its ends; `point(value)` sets a mark on it. */
 export function colourBar(panel) {
-	const strip = h("canvas", { class: "ramp", height: 1 });
-	const tick = h("i", { class: "tick", hidden: true });
+	const strip = h("canvas.ramp", { height: 1 });
+	const tick = h("i.tick", { hidden: true });
 	const limits = panel.limits;
-	if (!limits) return { element: h("div", { class: "bar own" }, "each map on its own scale"), point: () => {} };
+	if (!limits) return { element: h("div.bar.own", "each map on its own scale"), point: () => {} };
 	const [low, high] = limits;
-	const element = h("div", { class: "bar" }, num(low),
-		h("span", { class: "ramp-box" }, strip, panel.signed && h("i", { class: "zero", title: "zero" }), tick), num(high), panel.unit && h("span", {}, panel.unit));
+	const element = h("div.bar", num(low),
+		h("span.ramp-box", strip, panel.signed && h("i.zero", { title: "zero" }), tick), num(high), panel.unit && h("span", panel.unit));
 	painted(strip, () => {
 		const levels = tables[table(panel.signed)];
 		strip.width = levels.length / 3;

@@ -21,7 +21,7 @@ export function begin(show) {
 		act();
 	});
 	$("help-open").addEventListener("click", acts["?"]);
-	$("help").addEventListener("click", (event) => { if (event.target === $("help")) $("help").close(); });
+	for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("click", ({ target }) => { if (target === dialog) dialog.close(); });
 }
 
 function recolour() {
