@@ -37,6 +37,7 @@ class Opening:
         self._asked = -RECENT
         self._heard = False  # whether anybody has been told that it failed
         if self._model is not None:
+            self._ended = self._begun
             self._over.set()
 
     def finish(self, afterwards: Callable[[], object]) -> None:
