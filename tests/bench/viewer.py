@@ -69,7 +69,7 @@ def recolourings(turns: int) -> list[tuple[float, float]]:
         page = browser.new_page()
         asked: list[str] = []
         page.on("request", lambda r: asked.append(r.url) if "/panels/" in r.url else None)
-        page.goto(viewer.url)
+        page.goto(viewer.url + "?layer=_swish")  # its values are unsigned
         page.wait_for_selector("#maps .sheet.ready", timeout=60_000)
         found = [
             _change(page, asked[0], name) for name in ("magma", "inferno", "turbo", "gray", "jet") * turns
