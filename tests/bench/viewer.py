@@ -17,7 +17,9 @@ CHROMIUM = "/usr/bin/chromium"
 #: Milliseconds from a change of the colour map until a canvas of the sheet has other pixels.
 RECOLOUR = """async (name) => {
   const canvas = document.querySelector('#maps .cell canvas');
-  const pixels = () => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.reduce((a, b) => (a * 31 + b) | 0, 0);
+  const context = canvas.getContext('2d');
+  const pixels = () => context.getImageData(0, 0, canvas.width, canvas.height).data
+    .reduce((a, b) => (a * 31 + b) | 0, 0);
   const before = pixels();
   const select = document.querySelector('#colours');
   const begun = performance.now();
