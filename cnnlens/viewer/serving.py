@@ -52,9 +52,9 @@ def serve(
             except Exception:
                 leave = functools.partial(viewer.leave, coming=tab.cancel())
                 raise
-        print(f"cnnlens shows {viewer.name} at {viewer.url}\nCtrl-C stops it.", flush=True)
-        tab.now()
         try:
+            print(f"cnnlens shows {viewer.name} at {viewer.url}\nCtrl-C stops it.", flush=True)
+            tab.now()
             viewer.wait()
         except KeyboardInterrupt:
             print("\nstopped", flush=True)
