@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from ..errors import CnnlensError, UsageError
-from .arguments import check_out, key_values, open_model
+from .arguments import bytes_in, check_out, key_values, open_model
 from .printing import hand_out, layer_row, output_row, place_row, print_visualiser
 from .progress import Progress
 
@@ -88,10 +88,11 @@ def main() -> None:
 @_memory
 def demo(port: int, no_open: bool, memory: str | None) -> None:
     """The viewer on a real network (EfficientNet-Lite0, ImageNet) and real photographs, a cat first."""
-    from ..demo import demo_images, demo_model
-    from ..viewer import serve
+    from ..demo import demo_images, demo_model, demo_weights
+    from ..viewer import Loader, serve
 
-    serve(demo_model(memory), demo_images(), port=port, open_browser=not no_open)
+    name, size = "EfficientNet-Lite0", demo_weights().stat().st_size
+    serve(Loader(name, lambda: demo_model(memory), size), demo_images(), port=port, open_browser=not no_open)
 
 
 @main.command()
@@ -106,10 +107,11 @@ def demo(port: int, no_open: bool, memory: str | None) -> None:
 def view(model: str, images: tuple[Path, ...], host: str, port: int, no_open: bool, **opening: Any) -> None:
     """The viewer on your checkpoint MODEL and on IMAGES, files or folders."""
     from ..images import find_images
-    from ..viewer import serve
+    from ..viewer import Loader, serve
 
     pictures = find_images(list(images))
-    serve(open_model(model, opening), pictures, host=host, port=port, open_browser=not no_open)
+    loader = Loader(Path(model).name or model, lambda: open_model(model, opening), bytes_in(Path(model)))
+    serve(loader, pictures, host=host, port=port, open_browser=not no_open)
 
 
 @main.command()

@@ -41,6 +41,12 @@ def _value(text: str) -> Any:
         return text
 
 
+def bytes_in(place: Path) -> int | None:
+    """How large a file is, or all files of a folder; None where there is neither."""
+    files = [place, *place.rglob("*")] if place.is_dir() else [place]
+    return sum(file.stat().st_size for file in files if file.is_file()) or None
+
+
 def check_out(out: Path, several: bool) -> None:
     """Refuse a place that cannot be written to before anything runs."""
     from ..result import SUFFIXES, check_place

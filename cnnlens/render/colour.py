@@ -21,11 +21,13 @@ from ..errors import UnknownName, UsageError
 from ..panels import Limits
 
 Codes = npt.NDArray[np.uint8]
+Array64 = npt.NDArray[np.float64]
 Theme = Literal["light", "dark"]
 
 LEVELS = 253  #: odd, so that the middle level is zero
 GAP, ODD = 253, 254  #: the codes of the space between tiles and of NaN or infinity
 ODD_COLOUR = (255, 0, 255)
+STRIDE = 2**16  #: values that are made into levels at once
 SEQUENTIAL = ("viridis", "cividis", "inferno", "magma", "gray", "turbo", "jet")
 DIVERGING = ("RdBu_r", "berlin", "PuOr_r")
 
@@ -99,13 +101,16 @@ def tables() -> Mapping[str, Codes]:
 
 def limits_of(values: Array, signed: bool) -> Limits:
     """The ends of the scale: symmetric about zero for signed values, from zero where nothing is below it."""
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return (-1.0, 1.0) if signed else (0.0, 1.0)
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(low - high):  # only then is it worth a copy of those that are finite
+        finite = values[np.isfinite(values)]
+        if not finite.size:
+            return (-1.0, 1.0) if signed else (0.0, 1.0)
+        low, high = float(finite.min()), float(finite.max())
     if signed:
-        most = float(np.abs(finite).max())
+        most = max(abs(low), abs(high))
         return -most, most
-    return min(0.0, float(finite.min())), float(finite.max())
+    return min(0.0, low), high
 
 
 def codes_of(values: Array, limits: Limits | Array, signed: bool) -> Codes:
@@ -117,14 +122,31 @@ def codes_of(values: Array, limits: Limits | Array, signed: bool) -> Codes:
     if signed:  # zero stays in the middle
         high = np.maximum(np.abs(low), np.abs(high))
         low = -high
-    span = np.where(high > low, high - low, 1.0)
-    middle = (LEVELS - 1) // 2 if signed else 0
-    with np.errstate(invalid="ignore"):
-        shares = np.where(high > low, (values - low) / span * (LEVELS - 1), middle)
-    odd = ~np.isfinite(values)
-    codes: Codes = np.rint(np.clip(np.where(odd, 0, shares), 0, LEVELS - 1)).astype(np.uint8)
-    codes[odd] = ODD
+    wide = high > low
+    span = np.where(wide, high - low, np.inf)
+    flat = np.where(wide, 0.0, (LEVELS - 1) // 2 if signed else 0)
+    codes: Codes = np.empty(values.shape, np.uint8)
+    step = max(1, STRIDE * len(values) // max(1, values.size))
+    for first in range(0, len(values), step):
+        some = slice(first, first + step)
+        own = some if ends.ndim > 1 else ...
+        codes[some] = _levels(values[some], low[own], span[own], flat[own])
     return codes
+
+
+def _levels(values: Array, low: Array64, span: Array64, flat: Array64) -> npt.NDArray[np.float64]:
+    """Levels as numbers, of so few values that they stay in the processor's cache from step to step."""
+    levels = np.subtract(values, low, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # infinity by the endless span of a flat tile
+        levels /= span
+    levels *= LEVELS - 1
+    levels += flat
+    finite = np.isfinite(levels)
+    np.rint(levels, out=levels)
+    np.clip(levels, 0, LEVELS - 1, out=levels)
+    if not finite.all():
+        levels[~finite] = ODD
+    return levels
 
 
 def palette(name: str, gap: tuple[int, int, int]) -> bytes:

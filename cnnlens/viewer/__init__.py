@@ -9,6 +9,7 @@ from __future__ import annotations
 from .app import create_app
 from .desk import Desk, Request
 from .in_process import InProcess
+from .loading import Loader
 from .serving import Viewer, serve, view
 
-__all__ = ["Desk", "InProcess", "Request", "Viewer", "create_app", "serve", "view"]
+__all__ = ["Desk", "InProcess", "Loader", "Request", "Viewer", "create_app", "serve", "view"]

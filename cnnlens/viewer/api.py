@@ -25,21 +25,24 @@ LONGEST_WAIT = 2.0  #: seconds a request may wait for a job; each holds one of t
 _one_shots = threading.BoundedSemaphore(2)
 
 
-def state_of() -> dict[str, Any]:
-    """What the page opens with."""
+def state_of(wait: float = 0.0) -> dict[str, Any]:
+    """What the page opens with; model and plugins are null until the model is there."""
+    opening = desk().opening(wait)
+    ready = opening["state"] == "ready"
     return {
         "app": "cnnlens",
         "version": metadata.version("cnnlens"),
-        "model": desk().model(),
-        "plugins": desk().plugins(),
+        "opening": opening,
+        "model": desk().model() if ready else None,
+        "plugins": desk().plugins() if ready else None,
         "images": desk().images(),
     }
 
 
 @routes.get("/state")
 def state() -> ResponseReturnValue:
-    """The model, the versions, the plugins, the pictures."""
-    return jsonify(state_of())
+    """The model, the versions, the plugins, the pictures; with `wait` answers when the model is there."""
+    return jsonify(state_of(_wait()))
 
 
 @routes.get("/openapi.json")

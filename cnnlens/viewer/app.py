@@ -15,14 +15,14 @@ from werkzeug.exceptions import HTTPException
 
 from ..errors import CannotOpen, CnnlensError, PluginFailed, Unmet, UsageError
 from ..images import MAX_BYTES
-from .desk import Busy, Desk, Gone, NotThere, error_of
+from .desk import Busy, Desk, Gone, Loading, NotThere, error_of
 from .security import Guard
 
 log = logging.getLogger("cnnlens.viewer")
 
 #: The status of an error, the narrower types first.
 STATUS: tuple[tuple[type[CnnlensError], int], ...] = (
-    (NotThere, 404), (Busy, 429), (Gone, 409), (Unmet, 422), (CannotOpen, 422), (UsageError, 400),
+    (NotThere, 404), (Busy, 429), (Gone, 409), (Loading, 503), (Unmet, 422), (CannotOpen, 422), (UsageError, 400),
     (PluginFailed, 500),
 )  # fmt: skip
 
@@ -74,7 +74,7 @@ class _Json(DefaultJSONProvider):
 
 def _own_error(error: CnnlensError) -> ResponseReturnValue:
     status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
-    headers = {"Retry-After": "1"} if status == 429 else {}
+    headers = {"Retry-After": "1"} if status in (429, 503) else {}
     return {"error": error_of(error)}, status, headers
 
 

@@ -30,6 +30,10 @@ class Busy(CnnlensError):
     """The queue is full; ask again in a moment."""
 
 
+class Loading(CnnlensError):
+    """The model is still being opened; ask again in a moment."""
+
+
 class Gone(CnnlensError):
     """The desk was closed."""
 
@@ -88,6 +92,11 @@ def read_request(given: object) -> Request:
 
 class Desk(Protocol):
     """What the web side may ask."""
+
+    def opening(self, wait: float = 0.0) -> dict[str, Any]:
+        """How far the model's opening has come: `state` (loading, ready or failed), `name`, `bytes`, `elapsed`
+        and `error`; waits up to `wait` seconds for its end. Until it is ready, whatever needs the model raises
+        Loading, and once it has failed, the error it failed with."""
 
     def model(self) -> dict[str, Any]:
         """The model's facts, as `describe_model` gives them."""
@@ -155,6 +164,7 @@ __all__ = [
     "Busy",
     "Desk",
     "Gone",
+    "Loading",
     "NotThere",
     "Request",
     "Sequence",

@@ -1,9 +1,7 @@
-"""The desk for a model that is already in memory: one thread of this process runs it."""
+"""The desk in this process: one thread runs the model, which is in memory or still on its way there."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 import secrets
@@ -14,18 +12,19 @@ import numpy as np
 
 from .. import registry
 from ..arrays import Array
-from ..describe import describe_layer, describe_model, describe_visualiser
-from ..errors import Cancelled, UnknownName, Unmet
+from ..describe import describe_layer, describe_model, describe_settings, describe_visualiser
+from ..errors import Cancelled, UnknownName
 from ..images import Source
 from ..look import look
 from ..model import Model
 from ..panels import panel_array
 from ..probe import Probe
 from ..result import Result
-from ..targets import Target, read_target
 from ..visualiser import Visualiser
 from .desk import NotThere, Request, Which, error_of
 from .jobs import Job, Line, Part
+from .loading import Loader, Opening
+from .parts import parts_of, target_of
 from .pictures import Pictures
 from .shelf import Shelf
 
@@ -36,25 +35,54 @@ MAX_PROBES = 512 * 2**20
 
 
 class InProcess:
-    """Runs jobs on a model in memory, one at a time, and remembers results and passes within bounds."""
+    """Runs jobs on a model, one at a time, and remembers results and passes within bounds.
+
+    What needs the model raises Loading until `open` is done with a model that was handed over as a Loader.
+    """
 
     def __init__(
         self,
-        model: Model,
+        model: Model | Loader,
         images: Iterable[Source] = (),
         *,
         plugins: registry.Registry | None = None,
         queue: int = 16,
     ) -> None:
-        self._model = model
-        self._registry = plugins or registry.installed()
-        self._pictures = Pictures(images, model.input)
+        self._opening = Opening(model)
+        self._plugins = plugins
+        if isinstance(model, Model):
+            self._install()
+        self._pictures = Pictures(images)
         self._results: Shelf[Result] = Shelf(MAX_RESULTS)
         self._probes: Shelf[Probe] = Shelf(MAX_PROBES)
-        # What a probe can come to hold: the picture, and every layer's maps once and once more as gradients.
-        self._probe_size = 8 * sum(math.prod(layer.shape) for layer in model.layers if layer.shape)
         self._salt = secrets.token_hex(8)  # results of another start, or another model, have other ids
         self._line = Line(self._work, queue)
+
+    # -- the model, which may still be on its way ---------------------------------------------------
+
+    def open(self) -> None:
+        """Open the model that is still to be opened, in the thread that calls; raises what that raises."""
+        self._opening.finish(self._install)  # plugins too: both may bring in a framework
+
+    def opening(self, wait: float = 0.0) -> dict[str, Any]:
+        """How far the model's opening has come; waits up to `wait` seconds for its end."""
+        return self._opening.told(wait)
+
+    def awaited(self, seconds: float, coming: bool) -> bool:
+        """Wait until those are told who want to know that the opening failed; whether anybody was."""
+        return self._opening.awaited(seconds, coming)
+
+    @property
+    def _model(self) -> Model:
+        return self._opening.model
+
+    @property
+    def _registry(self) -> registry.Registry:
+        assert self._model is not None and self._plugins is not None  # `_model` raises what it is to raise
+        return self._plugins
+
+    def _install(self) -> None:
+        self._plugins = self._plugins or registry.installed()
 
     # -- what there is ----------------------------------------------------------------------------
 
@@ -76,14 +104,17 @@ class InProcess:
             chosen = self._registry.get(name)
         except UnknownName as error:
             raise NotThere("visualiser", name, error.known) from None
-        told = describe_visualiser(chosen, self._registry.origin(name), self._model)
+        told = describe_visualiser(chosen, self._registry.origin(name))
         told |= {"schema": chosen.settings.schema(self._model), "resolved": None, "passes": None}
-        if told["why_not"] is None:
+        verdict = chosen.verdict(self._model)  # its defaults', which say whether it can read the model at all
+        told["why_not"] = verdict.why_not
+        if verdict.why_not is None:
             resolved = chosen.settings.resolve(settings, self._model)
-            cost, verdict = chosen.cost_of(self._model, resolved), chosen.verdict(self._model, resolved)
-            told |= {"verdict": verdict.facts() | {"words": str(verdict)}}
+            verdict = chosen.verdict(self._model, resolved) if settings else verdict
+            cost = chosen.cost_of(self._model, resolved)
+            told["settings"] = describe_settings(chosen, self._model)
             told |= {"resolved": resolved, "cost": str(cost), "passes": cost.forwards + cost.backwards}
-        return told
+        return told | {"verdict": verdict.facts() | {"words": str(verdict)}}
 
     def _told(self, chosen: Visualiser[Any, Any]) -> dict[str, Any]:
         """As `visualiser`; one whose own code fails when asked is told of as unable, and the others stay."""
@@ -91,13 +122,8 @@ class InProcess:
             return self.visualiser(chosen.name, {})
         except Exception as error:
             told = describe_visualiser(chosen, self._registry.origin(chosen.name))
-            schema = chosen.settings.schema()
-            return told | {
-                "schema": schema,
-                "resolved": None,
-                "passes": None,
-                "why_not": error_of(error)["message"],
-            }
+            unable = {"schema": chosen.settings.schema(), "why_not": error_of(error)["message"]}
+            return told | unable | {"resolved": None, "passes": None}
 
     def plugins(self) -> dict[str, Any]:
         """What was loaded, and what was left out and why."""
@@ -125,13 +151,13 @@ class InProcess:
 
     def picture(self, id: str, which: Which) -> Array:
         """A picture's pixels."""
-        return self._pictures.shown(id, which)
+        return self._pictures.shown(id, self._model.input if which == "input" else None)
 
     # -- jobs -------------------------------------------------------------------------------------
 
     def submit(self, request: Request) -> dict[str, Any]:
         """Check a request, take it apart and queue it; refuses before anything runs."""
-        job = Job(self._parts(request))
+        job = Job(parts_of(request, self._model, self._registry, self._pictures, self._salt))
         if all(self._results.get(part.id) is not None for part in job.parts):
             job.state = "running"  # nothing to wait for: it never stands in the line
             self._work(job)
@@ -177,46 +203,6 @@ class InProcess:
         self._line.close()
         self.reset()
 
-    def _parts(self, request: Request) -> list[Part]:
-        """The request's parts in the order picture, target, visualiser; those that read no picture first."""
-        for id in request.images:
-            self._pictures.get(id)
-        targets = [(text, repr(self._target(text))) for text in request.asked]
-        asks = []
-        for ask in request.visualisers:
-            chosen = self._registry.get(ask.name)
-            reason = chosen.why_not(self._model)
-            if reason:
-                raise Unmet(reason)
-            if chosen.reads_image and not request.images:
-                raise Unmet(f"{chosen.title} reads a picture and was given none")
-            asks.append((chosen, chosen.settings.resolve(ask.settings, self._model)))
-        parts = [self._part(v.name, settings) for v, settings in asks if not v.reads_image]
-        for image in request.images:
-            for number, (target, meant) in enumerate(targets):
-                parts += [
-                    self._part(v.name, settings, image, *((target, meant) if v.by_target else ()))
-                    for v, settings in asks
-                    if v.reads_image and (number == 0 or v.by_target)
-                ]
-        return parts
-
-    def _target(self, text: str) -> Target:
-        """A target's text; a picture that it names is one of the desk's own, and no file is ever opened."""
-        return read_target(text, self._model, self._pictures.named)
-
-    def _part(
-        self,
-        name: str,
-        settings: dict[str, Any],
-        image: str | None = None,
-        target: str | None = None,
-        meant: str | None = None,
-    ) -> Part:
-        """`meant` is what the target's text stands for now: a picture's name may come to be another's."""
-        key = json.dumps([self._salt, name, settings, image, target, meant], sort_keys=True, default=str)
-        return Part(hashlib.sha256(key.encode()).hexdigest()[:20], name, settings, image, target)
-
     def _work(self, job: Job) -> None:
         """One part after the other. One that fails is an answer too; the others go on."""
         for part in job.parts:
@@ -241,7 +227,9 @@ class InProcess:
         chosen = self._registry.get(part.visualiser)
         if part.image is None:
             return look(self._model, None, chosen, progress=job.tick, **part.settings)
-        probe = self._probe(part.image).towards(self._target(part.target or "top1"), job.tick)
+        probe = self._probe(part.image).towards(
+            target_of(part.target or "top1", self._model, self._pictures), job.tick
+        )
         return look(self._model, probe, chosen, progress=job.tick, **part.settings)
 
     def _probe(self, id: str) -> Probe:
@@ -250,7 +238,9 @@ class InProcess:
         if probe is None:
             image = self._pictures.open(id)
             probe = Probe(self._model, image)
-            self._probes.put(id, probe, self._probe_size + image.pixels.nbytes)
+            # What it can come to hold: the picture, and every layer's maps once and once more as gradients.
+            maps = sum(math.prod(layer.shape) for layer in self._model.layers if layer.shape)
+            self._probes.put(id, probe, 8 * maps + image.pixels.nbytes)
         return probe
 
 

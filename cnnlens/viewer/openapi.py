@@ -26,7 +26,7 @@ _SOME: list[_Query] = [
     ("count", {"type": "integer", "minimum": 1, "maximum": 4096}, "how many tiles; 64 by default"),
 ]
 _WAIT: list[_Query] = [
-    ("wait", {"type": "number", "maximum": 2}, "seconds to wait for the job's end before answering")
+    ("wait", {"type": "number", "maximum": 2}, "seconds to wait for the end before answering")
 ]
 _FILES = {
     "type": "object", "required": ["image"],
@@ -74,11 +74,17 @@ def _about() -> Operations:
     name = _path("name", {"type": "string"})
     checked = "One visualiser; settings in the query are checked and their cost told. Nothing runs"
     return {
-        ("get", "/state"): _op("The model, versions, plugins and pictures", 200),
+        ("get", "/state"): _op(
+            "The model, versions, plugins and pictures; while the model is opened, how far that has come",
+            200,
+            parameters=_query(_WAIT),
+        ),
         ("get", "/openapi.json"): _op("This document", 200),
-        ("get", "/layers"): _op("The layers in call order", 200),
-        ("get", "/visualisers"): _op("Every visualiser, and whether it can read this model", 200),
-        ("get", "/visualisers/{name}"): _op(checked, 200, fails=(400, 404), parameters=[name]),
+        ("get", "/layers"): _op("The layers in call order", 200, fails=(503,)),
+        ("get", "/visualisers"): _op(
+            "Every visualiser, and whether it can read this model", 200, fails=(503,)
+        ),
+        ("get", "/visualisers/{name}"): _op(checked, 200, fails=(400, 404, 503), parameters=[name]),
         ("get", "/colours/{name}.png"): _op(
             "A colour map as a strip, the lowest value on the left",
             200,
@@ -103,7 +109,7 @@ def _images() -> Operations:
             "A picture as it was opened, or as the model is shown it",
             200,
             _PNG,
-            fails=(400, 404, 422),
+            fails=(400, 404, 422, 503),
             parameters=[_ID, which, *side],
         ),
     }
@@ -118,7 +124,7 @@ def _jobs() -> Operations:
             "Ask for pictures",
             202,
             job,
-            fails=(400, 404, 415, 422, 429),
+            fails=(400, 404, 415, 422, 429, 503),
             parameters=_query(_WAIT),
             body=request,
         ),
@@ -129,7 +135,7 @@ def _jobs() -> Operations:
         ("post", "/look"): _op(
             "A picture in, pictures out, in one request",
             200,
-            fails=(400, 413, 422, 429, 500),
+            fails=(400, 413, 422, 429, 500, 503),
             body=("multipart/form-data", _LOOK),
         ),
     }

@@ -17,7 +17,7 @@ from ..errors import BadInput, CannotOpen, UnknownName, UsageError
 from ..images import MAX_BYTES, Image, Source, open_image
 from ..preprocess import InputSpec
 from ..render.raster import pixels_image
-from .desk import NotThere, Which
+from .desk import NotThere
 from .shelf import Shelf
 
 PREVIEW = 1024  #: the longer side of an original that is shown
@@ -40,8 +40,7 @@ class Held:
 class Pictures:
     """Pictures by id. An id says nothing about where the picture came from, and stays over a restart."""
 
-    def __init__(self, given: Iterable[Source], spec: InputSpec) -> None:
-        self._spec = spec
+    def __init__(self, given: Iterable[Source]) -> None:
         self._lock = threading.Lock()
         held = [_held(source) for source in given]
         self._first = {one.id: one for one in held}
@@ -109,11 +108,11 @@ class Pictures:
             raise BadInput(f"{len(found)} pictures are called {text!r}: name one by its id, {found[0].id}, …")
         return self.open(found[0].id)
 
-    def shown(self, id: str, which: Which) -> Array:
-        """Pixels (h, w, c) to look at: the original, made smaller where it is large, or the model's input."""
+    def shown(self, id: str, spec: InputSpec | None = None) -> Array:
+        """Pixels (h, w, c) to look at: as a model with that input sees it, or made smaller if it is large."""
         image = self.open(id)
-        if which == "input":
-            return self._spec.fit(image.pixels)
+        if spec is not None:
+            return spec.fit(image.pixels)
         height, width = image.pixels.shape[:2]
         if max(height, width) <= PREVIEW:
             return image.pixels

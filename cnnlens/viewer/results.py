@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ..arrays import Array
 from ..errors import Unmet, UsageError
 from ..panels import Bars, Curve, Heatmap, Panel, Picture, Tiles, panel_array
 from ..render.card import draw_panel
-from ..render.colour import DIVERGING, LEVELS, SEQUENTIAL, Style, tables
+from ..render.colour import DIVERGING, LEVELS, ODD_COLOUR, SEQUENTIAL, Style, tables
 from ..render.html import alt_text, png
 from ..render.raster import (
     columns_of,
@@ -120,9 +121,18 @@ def style_of() -> Style:
     )
 
 
-def colour_names() -> dict[str, tuple[str, ...]]:
-    """The colour maps there are to choose from."""
-    return {"sequential": SEQUENTIAL, "diverging": DIVERGING}
+def colour_data() -> dict[str, Any]:
+    """All that the browser needs to colour a palette picture as `draw_tiles` would: the tables as base64."""
+    styles = [Style(theme=theme) for theme in ("light", "dark")]
+    return {
+        "sequential": SEQUENTIAL,
+        "diverging": DIVERGING,
+        "tables": {name: base64.b64encode(table.tobytes()).decode() for name, table in tables().items()},
+        "themes": {style.theme: {
+            "gap": style.ground, "plain": style.table_name(False), "signed": style.table_name(True),
+        } for style in styles},
+        "odd": ODD_COLOUR,
+    }  # fmt: skip
 
 
 def _panel(found: Result, n: int) -> Panel:
@@ -166,6 +176,10 @@ def _ends(panel: Tiles, limits: Any) -> tuple[float, float]:
 def _ranges(values: Array) -> list[list[float | None]]:
     """The least, largest and mean value of each tile, over what is finite."""
     found: list[list[float | None]] = []
+    rows = values.reshape(len(values), -1)
+    told = np.stack([rows.min(1), rows.max(1), rows.mean(1)], 1)
+    if np.isfinite(told).all():
+        return [[float(f"{v:.5g}") for v in row] for row in told]
     for tile in values:
         finite = tile[np.isfinite(tile)]
         numbers = [finite.min(), finite.max(), finite.mean()] if finite.size else [None] * 3

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import socket
 import threading
+import time
 import webbrowser
 from collections.abc import Iterable
 from html import escape
@@ -20,26 +23,66 @@ from ..images import MAX_BYTES, Source
 from ..model import Model
 from .app import create_app
 from .in_process import InProcess
+from .loading import Loader
 from .security import is_loopback
 
 
 def serve(
-    model: Model,
+    model: Model | Loader,
     images: Iterable[Source] = (),
     *,
     host: str = "127.0.0.1",
     port: int = 8765,
     open_browser: bool = True,
 ) -> None:
-    """Serve the viewer until Ctrl-C, and say where. Port 0 takes any free one; raises UsageError."""
-    with Viewer(model, images, host=host, port=port) as viewer:
-        print(f"cnnlens shows {model.name} at {viewer.url}\nCtrl-C stops it.", flush=True)
-        if open_browser:
-            webbrowser.open(viewer.url)
+    """Serve the viewer until Ctrl-C, and say where. Port 0 takes any free one; raises UsageError.
+
+    A model that comes as a Loader is opened while the page is already there. What that raises is raised at
+    once; a page that waits is told before the server goes.
+    """
+    viewer = Viewer(model, images, host=host, port=port)
+    tab = _Tab(viewer.url, open_browser)
+    leave = viewer.close
+    try:
+        if isinstance(model, Loader):
+            print(f"cnnlens opens {model.name} at {viewer.url}", flush=True)
+            tab.soon()
+            try:
+                viewer.open()
+            except Exception:
+                leave = functools.partial(viewer.leave, coming=tab.cancel())
+                raise
         try:
+            print(f"cnnlens shows {viewer.name} at {viewer.url}\nCtrl-C stops it.", flush=True)
+            tab.now()
             viewer.wait()
         except KeyboardInterrupt:
             print("\nstopped", flush=True)
+    finally:
+        leave()
+
+
+class _Tab:
+    """The browser's page: opened once, soon or now. What fails at once opens none."""
+
+    def __init__(self, url: str, wanted: bool) -> None:
+        self._url, self._left = url, threading.Semaphore(int(wanted))
+        self._timer = threading.Timer(0.3, self.now)
+        self._timer.daemon = True
+        self._wanted = wanted
+
+    def soon(self) -> None:
+        """In a moment, from another thread."""
+        self._timer.start()
+
+    def now(self) -> None:
+        """At once, if it has not been opened."""
+        if self._left.acquire(blocking=False):
+            webbrowser.open(self._url)
+
+    def cancel(self) -> bool:
+        """Open none any more; whether one has been opened."""
+        return self._wanted and not self._left.acquire(blocking=False)
 
 
 def view(
@@ -60,9 +103,14 @@ class Viewer:
     """A running viewer: `url` says where, `close()` ends it, and a `with` block closes it by itself."""
 
     def __init__(
-        self, model: Model, images: Iterable[Source] = (), *, host: str = "127.0.0.1", port: int = 0
+        self,
+        model: Model | Loader,
+        images: Iterable[Source] = (),
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
-        if not isinstance(model, Model):
+        if not isinstance(model, (Model, Loader)):
             raise UsageError(
                 f"a Model of cnnlens is wanted, got {type(model)!r}: hand it to cnnlens.wrap first"
             )
@@ -84,6 +132,27 @@ class Viewer:
         self._thread = threading.Thread(target=self._server.run, name="cnnlens-viewer", daemon=True)
         self._thread.start()
 
+    @property
+    def name(self) -> str:
+        """What the model is called."""
+        return str(self._desk.opening()["name"])
+
+    def open(self) -> None:
+        """Open a model that came as a Loader, in the thread that calls; raises what that raises."""
+        self._desk.open()
+
+    def leave(self, coming: bool = False, patience: float = 3.0) -> None:
+        """Close as soon as whoever waits for the model knows that there is none; the caller goes on at once.
+
+        `coming`: a page has been sent for and may not be here yet. The thread keeps the process alive.
+        """
+        threading.Thread(target=self._farewell, args=(coming, patience), name="cnnlens-leave").start()
+
+    def _farewell(self, coming: bool, patience: float) -> None:
+        if self._desk.awaited(patience, coming):
+            time.sleep(0.3)  # for the answer to arrive, and for what a page still loads after itself
+        self.close()
+
     def wait(self) -> None:
         """Until it is closed."""
         while self._thread.is_alive():
@@ -93,7 +162,10 @@ class Viewer:
         """Stop serving and running; a second time does nothing."""
         if self._thread.is_alive():
             # The server's own thread must close the sockets: its loop ends when none is left.
-            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._server._map, ignore_all=True))
+            with contextlib.suppress(OSError):  # it was awake already, and closed what we were about to ring
+                self._server.trigger.pull_trigger(
+                    lambda: wasyncore.close_all(self._server._map, ignore_all=True)
+                )
             self._thread.join(5.0)
             self._server.task_dispatcher.shutdown()
             self._desk.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import watch
 from flask.testing import FlaskClient
 from viewer_help import API, finished, png_of
 
@@ -109,3 +110,26 @@ def demo_url(lite0: cnnlens.Model) -> Iterator[str]:
 
     with cnnlens.view(lite0, demo_images(), open_browser=False) as viewer:
         yield viewer.url
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def visit(chromium: Any, demo_url: str) -> Iterator[Open]:
+    """Open a page of the demo; when the test is over, nothing must have gone wrong on any."""
+    contexts: list[Any] = []
+    wrong: list[str] = []
+
+    def open_page(query: str = "", width: int = 1440, height: int = 900, scheme: str = "light") -> Any:
+        context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        watch(page, demo_url, wrong)
+        page.goto(demo_url + query)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import numpy as np
 import pytest
-from PIL import Image
+from browser import until
 from viewer_help import png_of
 
 Open = Callable[..., Any]
@@ -24,52 +20,9 @@ SPREAD = """() => [...document.querySelectorAll('#maps .cell canvas')].map((canv
 })"""
 
 
-@pytest.fixture
-def visit(chromium: Any, demo_url: str) -> Iterator[Open]:
-    """Open a page of the demo; when the test is over, nothing must have gone wrong on any."""
-    contexts: list[Any] = []
-    wrong: list[str] = []
-
-    def open_page(query: str = "", width: int = 1440, height: int = 900, scheme: str = "light") -> Any:
-        context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda m: wrong.append(f"{m.type}: {m.text}") if _bad(m) else None)
-        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        page.on("request", lambda r: wrong.append(f"left: {r.url}") if _foreign(r.url, demo_url) else None)
-        page.add_init_script(
-            "addEventListener('securitypolicyviolation', (e) => console.error('CSP ' + e.blockedURI))"
-        )
-        page.goto(demo_url + query)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert wrong == []
-
-
-def _bad(message: Any) -> bool:
-    """A complaint; the browser's own line about an answer of 4xx that a test provokes is none."""
-    return message.type in ("error", "warning") and "Failed to load resource" not in message.text
-
-
-def _foreign(url: str, home: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme not in ("data", "blob") and parts.netloc != urlsplit(home).netloc
-
-
 def ready(page: Any) -> None:
     """Wait until the maps are drawn."""
     page.wait_for_selector("#maps .sheet.ready", timeout=20_000)
-
-
-def until(page: Any, script: str, seconds: float = 20) -> None:
-    """Wait until a script says true; the page's own policy forbids Playwright's way, which evaluates text."""
-    end = time.monotonic() + seconds
-    while not page.evaluate(f"() => Boolean({script})"):
-        assert time.monotonic() < end, script
-        page.wait_for_timeout(30)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -236,25 +189,6 @@ def test_a_setting_out_of_range_is_told_in_its_place(visit: Open) -> None:
     until(page, "document.querySelector('.complaint').textContent.includes('window')")
     page = visit("?view=explain&vis=grad-cam&target=unicorn&run=1")
     until(page, "document.querySelector('.progress').textContent.includes('unicorn')")
-
-
-def test_colours_change_without_a_run(visit: Open) -> None:
-    page = visit("?layer=_swish")
-    ready(page)
-    posted: list[str] = []
-    page.on("request", lambda r: posted.append(r.url) if r.method == "POST" else None)
-    before = pixels(page)
-    page.locator("#colours").select_option("inferno")
-    page.wait_for_timeout(500)
-    assert posted == [] and not np.array_equal(before, pixels(page))
-    page.locator("#theme").click()
-    page.wait_for_timeout(300)
-    assert posted == []
-
-
-def pixels(page: Any) -> Any:
-    """The sheet as it is on the screen."""
-    return np.asarray(Image.open(io.BytesIO(page.locator("#maps .sheet").screenshot())).convert("RGB"))
 
 
 def test_nothing_jumps_while_maps_arrive(visit: Open) -> None:

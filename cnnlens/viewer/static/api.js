@@ -5,7 +5,7 @@ const ROOT = "api/v1/";
 /** An error with a `kind`, the API's own type of it. */
 const refused = (kind, message) => Object.assign(new Error(message), { kind });
 
-async function ask(path, options = {}) {
+async function ask(path, options = {}, read = "json") {
 	let response;
 	try {
 		response = await fetch(ROOT + path, options);
@@ -14,7 +14,7 @@ async function ask(path, options = {}) {
 		throw refused("Offline", "the viewer does not answer: is it still running in its terminal?");
 	}
 	if (response.status === 204) return null;
-	const answer = await response.json().catch(() => null);
+	const answer = await response[response.ok ? read : "json"]().catch(() => null);
 	if (response.ok && answer) return answer;
 	throw refused(answer?.error?.type ?? "Http", answer?.error?.message ?? `the viewer answered ${response.status}`);
 }
@@ -22,8 +22,10 @@ async function ask(path, options = {}) {
 const json = (method, body) => ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 export const url = (path) => ROOT + path;
+export const state = (wait) => ask(`state?wait=${wait}`);
 export const result = (id) => ask(`results/${id}`);
 export const values = (id, n, query = "") => ask(`results/${id}/panels/${n}.json${query}`);
+export const levels = (id, n, query = "") => ask(`results/${id}/panels/${n}.png${query}`, {}, "arrayBuffer");
 export const forget = (id) => ask(`images/${id}`, { method: "DELETE" });
 
 export function visualiser(name, settings, signal) {
@@ -47,11 +49,29 @@ export async function run(request, { signal, progress = () => {} } = {}) {
 			progress(job);
 			job = await ask(`jobs/${job.id}?wait=0.25`);
 		}
-		if (signal?.aborted) throw new DOMException("stopped", "AbortError");
+		signal?.throwIfAborted();
 		return job;
 	} finally {
 		signal?.removeEventListener("abort", stop);
 	}
+}
+
+/** Each call gives a signal and aborts the one before it: what was asked last is what counts. */
+export const latest = (now) => () => {
+	now?.abort();
+	now = new AbortController();
+	return now.signal;
+};
+
+/** What one visualiser, `{name, settings}`, has to tell of one picture. */
+export async function only(image, visualiser, options) {
+	const job = await run({ images: [image], visualisers: [visualiser] }, options);
+	if (job.state !== "done") throw new Error("This was stopped. Choose it again to see it.");
+	const { id, error } = job.results[0];
+	if (error) throw new Error(error.message);
+	const told = await result(id);
+	options.signal.throwIfAborted();
+	return told;
 }
 
 /** A full queue empties by itself: wait a moment, a few times. */

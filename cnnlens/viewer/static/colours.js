@@ -1,33 +1,57 @@
-// How maps are coloured: the theme and the two colour maps. A change asks for pictures again, never for a run.
-import { $, h, number } from "./dom.js";
+// How maps are coloured: the theme and the two colour maps. A change asks the server for nothing.
+import { $, h, num, said } from "./dom.js";
+import { recoloured } from "./palette.js";
 import * as state from "./state.js";
-import { url } from "./api.js";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const watchers = new Set();
+const tables = {};
+let known = null; // names, tables and themes, as the server has them
 
 export function theme() {
 	return document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
 }
 
-/** The query that asks the server for our colours. */
-export function query() {
-	const parts = new URLSearchParams({ theme: theme() });
-	if (state.get("colours")) parts.set("colours", state.get("colours"));
-	if (state.get("signed")) parts.set("signed_colours", state.get("signed"));
-	return parts.toString();
+/** The name of the colour map in use; the theme's own where the one that is asked for is none. */
+function table(signed) {
+	const asked = state.get(signed ? "signed" : "colours");
+	return known[signed ? "diverging" : "sequential"].includes(asked) ? asked : known.themes[theme()][signed ? "signed" : "plain"];
 }
 
-/** The name of the colour map in use. */
-export function table(signed) {
-	if (signed) return state.get("signed") ?? (theme() === "dark" ? "berlin" : "RdBu_r");
-	return state.get("colours") ?? "viridis";
+/** 256 colours, as the server lays them out: the levels, the gap between tiles, what is not finite. */
+function palette(signed) {
+	const levels = tables[table(signed)];
+	const colours = new Uint8Array(768);
+	colours.set(levels);
+	colours.set([...known.themes[theme()].gap, ...known.odd], levels.length);
+	return colours;
 }
 
 /** Call `paint` now and whenever the colours change, for as long as `element` stands on the page. */
 export function painted(element, paint) {
-	watchers.add({ element, paint, seen: false });
+	watchers.add({ element, paint });
 	paint();
+}
+
+/** `lay(picture)` now and in other colours after each change, from levels that were fetched once. */
+export function coloured(element, levels, signed, lay) {
+	painted(element, async () => {
+		try {
+			await lay(recoloured(await levels, palette(signed)));
+		} catch (error) {
+			element.replaceWith(said(error.kind ? error.message : "This picture arrived damaged: reload the page."));
+		}
+	});
+}
+
+/** The same for an image. Its address is taken back as soon as it has been read. */
+export function show(image, levels, signed) {
+	coloured(image, levels, signed, async (picture) => {
+		const address = (image.src = URL.createObjectURL(picture));
+		await image.decode().catch((error) => { if (image.src === address) throw error; });
+		URL.revokeObjectURL(address);
+	});
+	return image;
 }
 
 function repaint() {
@@ -39,33 +63,37 @@ function repaint() {
 
 /** A colour bar with numbers at its ends; `point(value)` sets a mark on it. */
 export function colourBar(panel) {
-	const strip = h("img", { alt: "", class: "ramp" });
-	const tick = h("i", { class: "tick", hidden: true });
+	const strip = h("canvas.ramp", { height: 1 });
+	const tick = h("i.tick", { hidden: true });
 	const limits = panel.limits;
-	if (!limits) return { element: h("div", { class: "bar own" }, "each map on its own scale"), point: () => {} };
+	if (!limits) return { element: h("div.bar.own", "each map on its own scale"), point: () => {} };
 	const [low, high] = limits;
-	const unit = panel.unit ? h("span", { class: "unit" }, panel.unit) : null;
-	const zero = panel.signed ? h("i", { class: "zero", title: "zero" }) : null;
-	const element = h("div", { class: "bar" }, h("span", { class: "num" }, number(low)),
-		h("span", { class: "ramp-box" }, strip, zero, tick), h("span", { class: "num" }, number(high)), unit);
-	painted(strip, () => { strip.src = url(`colours/${table(panel.signed)}.png`); });
+	const element = h("div.bar", num(low),
+		h("span.ramp-box", strip, panel.signed && h("i.zero", { title: "zero" }), tick), num(high), panel.unit && h("span", panel.unit));
+	painted(strip, () => {
+		const levels = tables[table(panel.signed)];
+		strip.width = levels.length / 3;
+		const row = new ImageData(strip.width, 1);
+		row.data.forEach((_, i) => { row.data[i] = i % 4 === 3 ? 255 : levels[(i >> 2) * 3 + (i % 4)]; });
+		strip.getContext("2d").putImageData(row, 0, 0);
+	});
 	const point = (value) => {
-		tick.hidden = value === null || value === undefined;
-		if (!tick.hidden) tick.style.left = `${Math.min(1, Math.max(0, (value - low) / (high - low || 1))) * 100}%`;
+		tick.hidden = (value ?? null) === null;
+		tick.style.left = `${Math.min(1, Math.max(0, (value - low) / (high - low || 1))) * 100}%`;
 	};
 	return { element, point };
 }
 
-export function begin(names) {
-	const fill = (select, words, list, key) => {
-		select.replaceChildren(h("option", { value: "" }, words),
-			...list.map((name) => h("option", { value: name }, name === "jet" ? "jet (misleads)" : name)));
-		select.value = state.get(key, "");
+export function begin(told) {
+	known = told;
+	for (const [name, text] of Object.entries(known.tables)) tables[name] = Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0));
+	for (const key of ["colours", "signed"]) {
+		const select = $(key);
+		const mark = () => { select.selectedIndex = Math.max(0, [...select.options].findIndex((one) => one.value === state.get(key))); };
+		mark();
 		select.addEventListener("change", () => state.set({ [key]: select.value }));
-		state.when([key], () => { select.value = state.get(key, ""); repaint(); });
-	};
-	fill($("colours"), "viridis", names.sequential.filter((name) => name !== "viridis"), "colours");
-	fill($("signed"), "by theme", names.diverging, "signed");
+		state.when([key], () => { mark(); repaint(); });
+	}
 	dark.addEventListener("change", repaint);
 	$("theme").addEventListener("click", () => {
 		document.documentElement.dataset.theme = theme() === "dark" ? "light" : "dark";

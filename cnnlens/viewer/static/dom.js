@@ -2,40 +2,40 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An element with attributes (`on…` are listeners, `true` is a bare attribute, null leaves it out) and children. */
-export function h(tag, attributes = {}, ...children) {
-	const element = document.createElement(tag);
-	if (tag === "button") element.type = "button";
-	return filled(element, attributes, children);
-}
-
+/** An element by its tag and classes, `p.facts`; attributes, which may be left out (`on…` are listeners, `true` is
+ *  a bare attribute, null leaves it out); children. */
+export const h = maker((name) => document.createElement(name));
 /** The same for SVG. */
-export function s(tag, attributes = {}, ...children) {
-	return filled(document.createElementNS(SVG, tag), attributes, children);
-}
+export const s = maker((name) => document.createElementNS(SVG, name));
 
-function filled(element, attributes, children) {
-	for (const [name, value] of Object.entries(attributes)) {
-		if ((value ?? false) === false) continue;
-		if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-		else element.setAttribute(name, value === true ? "" : value);
-	}
-	element.append(...children.flat(Infinity).filter((child) => (child ?? "") !== ""));
-	return element;
+function maker(make) {
+	return (tag, ...inside) => {
+		const [name, ...classes] = tag.split(".");
+		const element = make(name);
+		if (name === "button") element.type = "button";
+		const attributes = inside[0]?.constructor === Object ? inside.shift() : {};
+		for (const [key, value] of Object.entries({ class: classes.join(" ") || null, ...attributes })) {
+			if ((value ?? false) === false) continue;
+			if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+			else element.setAttribute(key, value === true ? "" : value);
+		}
+		element.append(...inside.flat(Infinity).filter((child) => (child ?? "") !== "" && child !== false));
+		return element;
+	};
 }
 
 export const $ = (id) => document.getElementById(id);
 
 export function icon(name) {
-	return s("svg", { class: "i", "aria-hidden": "true" }, s("use", { href: `#i-${$(`i-${name}`) ? name : "other"}` }));
+	return s("svg.i", { "aria-hidden": "true" }, s("use", { href: `#i-${$(`i-${name}`) ? name : "other"}` }));
 }
 
 /** A button that is only a sign; `words` say what it does. */
-export const sign = (name, words, onclick, disabled = false) => h("button", { class: "quiet", title: words, "aria-label": words, disabled, onclick }, icon(name));
+export const sign = (name, words, onclick, disabled = false) => h("button.quiet", { title: words, "aria-label": words, disabled, onclick }, icon(name));
 
-export const fact = (...words) => h("p", { class: "facts" }, words);
+export const fact = (...words) => h("p.facts", words);
 
-export const fold = (words, ...inside) => h("details", {}, h("summary", {}, words), inside);
+export const fold = (words, ...inside) => h("details", h("summary", words), inside);
 
 /** Three figures and a real minus, as on every colour bar. */
 export function number(value) {
@@ -48,17 +48,20 @@ export function number(value) {
 
 export const times = (shape) => shape.join("×");
 
+/** A number where its figures are to stand in columns. */
+export const num = (value) => h("span.num", number(value));
+
 /** A row of buttons of which one is pressed. */
-export function segments(host, options, current, choose) {
-	host.replaceChildren(...options.map(([value, words, title]) =>
-		h("button", { "aria-pressed": String(value === current), title, onclick: () => choose(value) }, words)));
+export function segments(words, options, current, choose) {
+	return h("div.seg", { role: "group", "aria-label": words }, options.map(([value, text, title]) =>
+		h("button", { "aria-pressed": String(value === current), title, onclick: () => choose(value) }, text)));
 }
 
 /** An error in its place: what happened, and what to do next. */
-export const said = (message, next = null) => h("div", { class: "said", role: "alert" }, h("p", {}, message), next);
+export const said = (message, next = null) => h("div.said", { role: "alert" }, h("p", message), next);
 
 /** The same for what is no error. */
-export const hint = (message, next = null) => h("div", { class: "said hint" }, h("p", {}, message), next);
+export const hint = (message, next = null) => h("div.said.hint", h("p", message), next);
 
 /** One tab stop for a row of buttons; arrows walk. `across` says how many stand in a row. */
 export function roving(host, selector, across = () => 1) {

@@ -5,10 +5,11 @@ import * as pictures from "./pictures.js";
 import * as state from "./state.js";
 import { card, paper } from "./panels.js";
 
+const ALPHA = "0.55"; // how much a map covers the photograph
 const CHEAP = 32; // passes that are run without asking when something they hang on changes
 let visualisers = [];
 let priced = null; // the chosen visualiser with its settings resolved
-let pricing = null;
+const latest = api.latest();
 let running = null;
 let ran = null; // the request whose results stand on the page
 const parts = {};
@@ -17,21 +18,15 @@ const chosen = () => visualisers.find((one) => one.name === state.get("vis")) ??
 
 export function begin(known) {
 	visualisers = known;
-	parts.choices = h("div", { class: "choices", role: "group", "aria-label": "Visualisers" });
-	parts.about = h("div", { class: "about" });
-	parts.form = h("form", { class: "form", onsubmit: (event) => { event.preventDefault(); running ? running.abort() : go(); } });
-	parts.progress = h("div", { class: "progress", "aria-live": "polite" });
-	parts.tools = h("div", { class: "row wrap looks" });
-	parts.results = h("div", { class: "results" });
-	$("explain").replaceChildren(parts.choices, parts.about, parts.form, parts.progress, parts.tools, parts.results);
+	for (const part of $("explain").querySelectorAll("[data-part]")) parts[part.dataset.part] = part;
+	parts.form.addEventListener("submit", (event) => { event.preventDefault(); running ? running.abort() : go(); });
+	parts.alpha.addEventListener("input", ({ target }) => state.set({ alpha: target.value === ALPHA ? null : target.value }));
 	if (!visualisers.length) $("explain").replaceChildren(said("No visualiser is installed: `cnnlens plugins` says why."));
-	state.when(["vis", "view"], () => { build(); price(true); });
-	state.when(["s."], () => price(true));
-	state.when(["img", "target", "of", "top"], () => price(true));
+	state.when(["vis", "view"], rebuild);
+	state.when(["s.", "img", "target", "of", "top"], () => price(true));
 	state.when(["show", "alpha"], looks);
-	build();
 	looks();
-	price(true);
+	rebuild();
 }
 
 /** One run is enough for others of its kind: what it hangs on may change. */
@@ -50,20 +45,16 @@ function build() {
 	if (state.get("view") !== "explain" || !visualisers.length) return;
 	const vis = chosen();
 	const families = Map.groupBy(visualisers, (one) => one.family);
-	parts.choices.replaceChildren(...[...families].map(([family, all]) => h("p", {}, h("small", {}, family), all.map((one) => h("button", {
+	parts.choices.replaceChildren(...[...families].map(([family, all]) => h("p", h("small", family), all.map((one) => h("button", {
 		"aria-pressed": String(one === vis), class: one.why_not ? "unable" : null, title: one.why_not ?? one.description, onclick: () => choose(one),
 	}, one.title)))));
 	const source = paper(vis);
 	const from = vis.plugin?.startsWith("cnnlens:") ? null : `from ${vis.plugin} ${vis.version}`;
-	parts.about.replaceChildren(h("p", {}, vis.description), fact(source, source && from ? " · " : "", from),
-		vis.details ? fold("What its numbers mean", h("p", {}, vis.details)) : "");
+	parts.about.replaceChildren(h("p", vis.description), fact(source, source && from ? " · " : "", from),
+		vis.details ? fold("What its numbers mean", h("p", vis.details)) : "");
 	parts.form.hidden = Boolean(vis.why_not);
-	if (vis.why_not) {
-		parts.progress.replaceChildren(hint(`${vis.why_not}.`));
-		return;
-	}
-	parts.progress.replaceChildren();
-	fields(vis);
+	parts.progress.replaceChildren(vis.why_not ? hint(`${vis.why_not}.`) : "");
+	if (!vis.why_not) fields(vis);
 }
 
 export function rebuild() {
@@ -77,25 +68,19 @@ function choose(one) {
 }
 
 function fields(vis) {
-	parts.run = h("button", { type: "submit", class: "primary" }, "Run");
-	parts.cost = h("span", { class: "cost" });
-	parts.complaint = h("p", { class: "complaint", role: "alert" });
-	parts.verdict = h("p", { class: "facts verdict" });
-	const reach = [];
-	if (vis.reads_image) {
-		reach.push(select("Pictures", [["", "this one"], ["all", `all ${pictures.all().length}`]], state.get("of", ""), (value) => state.set({ of: value })));
-	}
-	if (vis.by_target) {
-		const tops = [["", "the one chosen"], ...[2, 3, 5].map((k) => [String(k), `the ${k} likeliest`])];
-		reach.push(select("Classes", tops, state.get("top", ""), (value) => state.set({ top: value })));
-	}
-	parts.form.replaceChildren(h("div", { class: "fields" }, vis.settings.map((one) => control(vis, one)), reach), parts.verdict, parts.complaint, h("div", { class: "row wrap go" }, parts.run, parts.cost));
+	parts.cost.textContent = parts.verdict.textContent = parts.complaint.textContent = "";
+	parts.fields.replaceChildren(...vis.settings.map((one) => control(vis, one)),
+		vis.reads_image ? reach("Pictures", "of", [["", "this one"], ["all", `all ${pictures.all().length}`]]) : "",
+		vis.by_target ? reach("Classes", "top", [["", "the one chosen"], ...[2, 3, 5].map((k) => [k, `the ${k} likeliest`])]) : "");
 }
 
-function select(words, options, value, change) {
-	const element = h("select", { onchange: () => change(element.value) }, options.map(([key, text]) => h("option", { value: key }, text)));
-	element.value = value;
-	return h("label", { class: "field" }, h("span", {}, words), element);
+const select = (options, change) => h("select", { onchange: ({ target }) => change(target.value) }, options.map(([value, text]) => h("option", { value }, text)));
+
+/** A choice of how much is explained, kept under that key. */
+function reach(words, key, options) {
+	const input = select(options, (value) => state.set({ [key]: value }));
+	input.value = state.get(key, "");
+	return h("label.field", h("span", words), input);
 }
 
 /** A control for a setting, by its kind alone. */
@@ -104,37 +89,32 @@ function control(vis, one) {
 	const change = (value) => state.set({ [`s.${one.name}`]: value === String(one.default) ? null : value });
 	let input;
 	if (one.kind === "boolean") {
-		input = h("input", { type: "checkbox", onchange: () => change(String(input.checked)) });
-		input.checked = now === "true";
-		return h("label", { class: "field toggle" }, h("span", {}, one.name.replaceAll("_", " ")), input, help(one));
-	}
-	if (one.choices) {
-		input = h("select", { onchange: () => change(input.value) }, one.choices.map((value) => h("option", { value }, String(value))));
+		input = h("input", { type: "checkbox", checked: now === "true", onchange: () => change(String(input.checked)) });
+	} else if (one.choices) {
+		input = select(one.choices.map((value) => [value, String(value)]), change);
 	} else {
 		const numeric = one.kind === "integer" || one.kind === "number";
 		const { "at least": least, "at most": most } = one.bounds;
 		input = h("input", { type: numeric ? "number" : "text", step: one.kind === "integer" ? 1 : "any", min: least, max: most, inputmode: numeric ? "decimal" : null, spellcheck: "false", onchange: () => change(input.value) });
 	}
-	input.value = now === "null" || now === "None" ? "" : now;
-	input.dataset.setting = one.name;
-	return h("label", { class: "field" }, h("span", {}, one.name.replaceAll("_", " ")), input, help(one));
+	if (one.kind !== "boolean") input.value = now === "null" || now === "None" ? "" : now;
+	return h(one.kind === "boolean" ? "label.field.toggle" : "label.field", h("span", one.name.replaceAll("_", " ")), input, help(one));
 }
 
 function help(one) {
 	const bounds = Object.entries(one.bounds).map(([words, value]) => `${words} ${value}`).join(", ");
-	return h("small", {}, one.description + (bounds ? ` (${bounds})` : ""));
+	return h("small", one.description + (bounds ? ` (${bounds})` : ""));
 }
 
 /** What the settings cost, checked by the server; what is cheap and was run before runs again by itself. */
 async function price(again) {
 	if (state.get("view") !== "explain" || !visualisers.length || chosen().why_not) return;
-	pricing?.abort();
-	const mine = (pricing = new AbortController());
+	const signal = latest();
 	const vis = chosen();
 	parts.complaint.textContent = "";
 	try {
-		priced = await api.visualiser(vis.name, state.settings(), mine.signal);
-		if (mine.signal.aborted) return;
+		priced = await api.visualiser(vis.name, state.settings(), signal);
+		signal.throwIfAborted();
 		parts.verdict.textContent = priced.verdict.words;
 		const { images, top } = request();
 		const count = Math.max(1, images.length) * (vis.by_target && top ? top : 1);
@@ -151,8 +131,7 @@ async function price(again) {
 
 /** Results of another request stay to be seen, but say so. */
 function stale() {
-	const old = ran !== null && ran !== JSON.stringify(request());
-	parts.results.classList.toggle("stale", old);
+	parts.results.classList.toggle("stale", ran !== null && ran !== JSON.stringify(request()));
 }
 
 async function go() {
@@ -192,13 +171,13 @@ function tell(job, begun) {
 	const words = [job.ahead ? `waiting for ${job.ahead} before it` : total ? `${done} of ${total} passes` : "running"];
 	if (job.parts.total > 1) words.push(`result ${Math.min(job.parts.done + 1, job.parts.total)} of ${job.parts.total}`);
 	words.push(`${((performance.now() - begun) / 1000).toFixed(1)} s`);
-	parts.progress.replaceChildren(meter, h("p", { class: "facts num" }, words.join(" · ")));
+	parts.progress.replaceChildren(meter, h("p.facts.num", words.join(" · ")));
 }
 
 function show(all) {
 	parts.results.classList.toggle("many", all.filter((one) => one.told).length > 1);
 	parts.results.replaceChildren(...all.map(({ answer, told }) => (told ? card(told, answer.image)
-		: h("article", { class: "card" }, h("header", {}, h("h3", {}, chosen().title)), said(`${answer.error.message}.`, answer.error.type === "PluginFailed" ? "The fault is its author's, not your model's." : null)))));
+		: h("article.card", h("header", h("h3", chosen().title)), said(`${answer.error.message}.`, answer.error.type === "PluginFailed" ? "The fault is its author's, not your model's." : null)))));
 	looks();
 }
 
@@ -207,14 +186,9 @@ function looks() {
 	const many = parts.results.classList.contains("many");
 	const now = state.get("show", many ? "over" : "all");
 	parts.results.dataset.show = now;
-	const has = parts.results.querySelector(".triple") !== null;
-	parts.tools.hidden = !has;
-	const seg = h("div", { class: "seg", role: "group", "aria-label": "Show" });
-	segments(seg, [["all", "side by side"], ["over", "overlay"], ["raw", "map"]], now, (value) => state.set({ show: value }));
-	const alpha = state.get("alpha", "0.55");
-	parts.results.style.setProperty("--alpha", alpha);
-	if (parts.tools.contains(document.activeElement) && document.activeElement.type === "range") return;
-	const slider = h("input", { type: "range", min: 0, max: 1, step: 0.05, "aria-label": "Opacity of the overlay", oninput: () => state.set({ alpha: slider.value === "0.55" ? null : slider.value }) });
-	slider.value = alpha;
-	parts.tools.replaceChildren(seg, now === "raw" ? "" : h("label", { class: "pick" }, h("span", {}, "Opacity"), slider));
+	parts.tools.hidden = !parts.results.querySelector(".triple");
+	parts.show.replaceChildren(segments("Show", [["all", "side by side"], ["over", "overlay"], ["raw", "map"]], now, (value) => state.set({ show: value })));
+	parts.opacity.hidden = now === "raw";
+	parts.alpha.value = state.get("alpha", ALPHA);
+	parts.results.style.setProperty("--alpha", parts.alpha.value);
 }

@@ -2,7 +2,8 @@
 import { $, h, icon, roving, times } from "./dom.js";
 import * as state from "./state.js";
 
-let rows = [];
+let rows = []; // headings among them, which have a prefix and no layer
+let listed = [];
 let known = [];
 
 /** The layer that is looked at, or null. */
@@ -13,6 +14,7 @@ export function begin(layers, first) {
 	known = layers;
 	fallback = first;
 	rows = build(layers);
+	listed = rows.filter((row) => row.layer);
 	const list = $("layers");
 	list.replaceChildren(...rows.map((row) => row.element));
 	roving(list, "button");
@@ -26,7 +28,7 @@ export function begin(layers, first) {
 
 /** The next or previous layer of those listed that has maps. */
 export function walk(step) {
-	const shown = rows.filter((row) => row.layer && !row.element.hidden && row.layer.has_maps).map((row) => row.layer.name);
+	const shown = listed.filter((row) => !row.element.hidden && row.layer.has_maps).map((row) => row.layer.name);
 	const at = shown.indexOf(current()?.name);
 	const to = shown[at < 0 ? 0 : at + step];
 	if (to) state.set({ layer: to, unit: null, page: null });
@@ -64,16 +66,16 @@ function groupOf(path, inside, layer, layers) {
 }
 
 function heading(prefix, inside, depth) {
-	const element = h("li", { class: "group", "data-depth": Math.min(depth, 5) }, prefix.slice(inside.length).replace(/[./]$/, ""));
-	return { element, prefix };
+	return { prefix, element: h("li.group", { "data-depth": Math.min(depth, 5) }, prefix.slice(inside.length).replace(/[./]$/, "")) };
 }
 
 function rowOf(layer, label, depth) {
-	const words = `${layer.name}, ${layer.kind}, ${layer.shape.length ? times(layer.shape) : "no single output"}, ${layer.parameters} parameters`;
+	const shape = times(layer.shape);
+	const words = `${layer.name}, ${layer.kind}, ${shape || "no single output"}, ${layer.parameters} parameters`;
 	const button = h("button", {
 		title: words, tabindex: -1, class: layer.has_maps ? null : "flat",
 		onclick: () => state.set({ layer: layer.name, unit: null, page: null, view: null }),
-	}, icon(layer.kind), h("span", { class: "name" }, label), h("span", { class: "shape" }, layer.shape.length ? times(layer.shape) : "–"));
+	}, icon(layer.kind), h("span.name", label), h("span.shape", shape || "–"));
 	const element = h("li", { "data-depth": Math.min(depth, 5), class: layer.kind === "block" ? "block" : null }, button);
 	return { element, button, layer };
 }
@@ -83,24 +85,23 @@ function sift() {
 	$("only-maps").checked = state.get("nomaps") === null;
 	const only = $("only-maps").checked;
 	let count = 0;
-	for (const row of rows.filter((one) => one.layer)) {
+	for (const row of listed) {
 		const text = `${row.layer.name} ${row.layer.kind} ${row.layer.type}`.toLowerCase();
 		row.element.hidden = !text.includes(asked) || (only && !row.layer.has_maps);
 		count += row.element.hidden ? 0 : 1;
 	}
 	for (const row of rows.filter((one) => one.prefix)) {
-		row.element.hidden = !rows.some((one) => one.layer && !one.element.hidden && one.layer.name.startsWith(row.prefix));
+		row.element.hidden = !listed.some((one) => !one.element.hidden && one.layer.name.startsWith(row.prefix));
 	}
 	$("layer-count").textContent = count === known.length ? `${count}` : `${count} of ${known.length}`;
 }
 
 function mark() {
 	const chosen = current();
-	for (const row of rows.filter((one) => one.layer)) {
+	for (const row of listed) {
 		const is = row.layer === chosen;
 		row.button.tabIndex = is ? 0 : -1;
-		if (is) row.button.setAttribute("aria-current", "true");
-		else row.button.removeAttribute("aria-current");
+		row.button.ariaCurrent = is ? "true" : null;
 		if (is) into(row.element);
 	}
 }
@@ -116,7 +117,7 @@ function into(element) {
 export function words(layer) {
 	const { kernel, stride, groups } = layer.hyper;
 	const flat = (value) => (Array.isArray(value) ? times(value) : value);
-	const parts = [layer.kind, layer.shape.length ? times(layer.shape) : null];
+	const parts = [layer.kind, times(layer.shape)];
 	if (kernel) parts.push(`kernel ${flat(kernel)}`);
 	if (stride) parts.push(`stride ${flat(stride)}`);
 	if (groups > 1) parts.push(`${groups} groups`);

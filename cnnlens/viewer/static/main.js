@@ -29,7 +29,6 @@ for (const name of ["maps", "explain"]) $(`tab-${name}`).addEventListener("click
 roving(document.querySelector(".tabs"), "button");
 state.when(["view"], tabs);
 
-keys.know(start);
 colours.begin(start.colours);
 layers.begin(start.layers, first);
 unit.begin();

@@ -7,7 +7,7 @@ const MOST = 32 * 2 ** 20;
 let pictures = [];
 let model = null;
 let bars = [];
-let asking = null;
+const latest = api.latest();
 let which = "original";
 
 /** The picture that is looked at: its id and name, or null. */
@@ -47,8 +47,8 @@ export function choose(rank) {
 function draw() {
 	const shown = current();
 	$("strip").replaceChildren(...pictures.map((one) => thumb(one, one === shown)),
-		h("button", { class: "thumb add", title: "Add pictures: choose, drop or paste", "aria-label": "Add pictures", onclick: () => $("file").click() }, icon("plus")));
-	segments($("which"), [["original", "original"], ["input", "as seen", "The picture as the network is shown it"]], which, (value) => { which = value; draw(); });
+		h("button.thumb.add", { title: "Add pictures: choose, drop or paste", "aria-label": "Add pictures", onclick: () => $("file").click() }, icon("plus")));
+	$("which").replaceChildren(segments("Show the picture", [["original", "original"], ["input", "as seen", "The picture as the network is shown it"]], which, (value) => { which = value; draw(); }));
 	const { height, width, resize } = model.input;
 	const photo = $("photo");
 	photo.hidden = !shown;
@@ -60,13 +60,13 @@ function draw() {
 	photo.classList.toggle("pixels", which === "input" && width < 200);
 	photo.alt = which === "input" ? `${shown.name} as the network is shown it, ${width}×${height} pixels` : shown.name;
 	photo.onerror = () => { $("photo-words").textContent = `${shown.name} cannot be read as a picture: remove it, or mend the file.`; };
-	$("photo-words").replaceChildren(h("span", { class: "name", title: shown.name }, shown.name),
-		h("span", {}, which === "input" ? `${times([height, width])}, ${{ squash: "squashed", crop: "cropped", pad: "padded" }[resize] ?? resize}` : ""),
+	$("photo-words").replaceChildren(h("span.name", { title: shown.name }, shown.name),
+		h("span", which === "input" ? `${times([height, width])}, ${{ squash: "squashed", crop: "cropped", pad: "padded" }[resize] ?? resize}` : ""),
 		sign("close", `Remove ${shown.name}`, () => drop(shown)));
 }
 
 function thumb(one, chosen) {
-	return h("button", { class: "thumb", title: one.name, "aria-current": chosen && "true", onclick: () => state.set({ img: one.id }) },
+	return h("button.thumb", { title: one.name, "aria-current": chosen && "true", onclick: () => state.set({ img: one.id }) },
 		h("img", { src: api.url(`images/${one.id}/original.png?side=128`), alt: one.name, loading: "lazy", width: 48, height: 48 }));
 }
 
@@ -130,20 +130,14 @@ function dropping() {
 }
 
 async function predict() {
-	asking?.abort();
-	const mine = (asking = new AbortController());
+	const signal = latest();
 	const shown = current();
 	const host = $("predictions");
 	bars = [];
 	if (!shown) return host.replaceChildren(fact("of the picture, when there is one"));
-	if (!host.childElementCount) host.replaceChildren(...Array.from({ length: 5 }, () => h("div", { class: "bar-row ghost" })));
+	if (!host.childElementCount) host.replaceChildren(...Array.from({ length: 5 }, () => h("div.bar-row.ghost")));
 	try {
-		const job = await api.run({ images: [shown.id], visualisers: [{ name: "class-probabilities" }] }, { signal: mine.signal });
-		if (job.state !== "done") return undefined;
-		const answer = job.results[0];
-		if (answer.error) throw new Error(answer.error.message);
-		const panel = (await api.result(answer.id)).panels[0];
-		if (mine.signal.aborted) return undefined;
+		const [panel] = (await api.only(shown.id, { name: "class-probabilities" }, { signal })).panels;
 		bars = panel.names.map((name, i) => ({ name, value: panel.values[i] }));
 		host.replaceChildren(...bars.map(row));
 		mark();
@@ -154,10 +148,10 @@ async function predict() {
 }
 
 function row({ name, value }, i) {
-	const fill = h("i", { class: "fill" });
+	const fill = h("i.fill");
 	fill.style.width = `${Math.max(0, Math.min(1, value ?? 0)) * 100}%`;
-	return h("button", { class: "bar-row", title: `Explain ${name} (${i + 1})`, onclick: () => choose(i + 1) },
-		h("kbd", {}, String(i + 1)), h("span", { class: "name" }, name), h("span", { class: "num" }, value === null ? "–" : value.toFixed(value < 0.001 && value > 0 ? 4 : 3)), h("span", { class: "track" }, fill));
+	return h("button.bar-row", { title: `Explain ${name} (${i + 1})`, onclick: () => choose(i + 1) },
+		h("kbd", String(i + 1)), h("span.name", name), h("span.num", value === null ? "–" : value.toFixed(value < 0.001 && value > 0 ? 4 : 3)), h("span.track", fill));
 }
 
 function mark() {

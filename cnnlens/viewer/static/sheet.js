@@ -1,26 +1,21 @@
 // A sheet of small maps: its cells stand before the pictures come, so nothing jumps.
 import { h, number, roving, sign, times } from "./dom.js";
 import * as api from "./api.js";
-import { colourBar, painted, query } from "./colours.js";
+import { colourBar, coloured } from "./colours.js";
 
 export const PAGE = 64;
-
-/** The width of a cell for maps of that size. */
-function widthOf(count, [height, width]) {
-	if (count === 1) return null;
-	const side = Math.max(height, width);
-	return side <= 8 ? 64 : side <= 32 ? 80 : 96;
-}
 
 /** Empty cells for `names`, and `fill(result, n, panel, first)` that paints them. */
 export function sheet(names, shape, { open = null, hover = () => {} } = {}) {
 	const [height, width] = shape;
 	const cells = names.map((name) => cellOf(name, height, width, open));
-	const element = h("div", { class: "sheet", role: "group", "aria-label": `${names.length} maps of ${times(shape)}` }, cells.map((cell) => cell.element));
-	const side = widthOf(names.length, shape);
-	element.style.setProperty("--cell", side ? `${side}px` : "100%");
-	element.classList.toggle("fine", side !== null && width >= side);
-	element.classList.toggle("many", names.length > 1);
+	const element = h("div.sheet", { role: "group", "aria-label": `${names.length} maps of ${times(shape)}` }, cells.map((cell) => cell.element));
+	const many = names.length > 1;
+	const large = Math.max(height, width);
+	const side = large <= 8 ? 64 : large <= 32 ? 80 : 96; // of a cell on the page
+	element.style.setProperty("--cell", many ? `${side}px` : "100%");
+	element.classList.toggle("fine", many && width >= side);
+	element.classList.toggle("many", many);
 	if (open) {
 		roving(element, "button", () => getComputedStyle(element).gridTemplateColumns.split(" ").length);
 		if (cells[0]) cells[0].element.tabIndex = 0;
@@ -31,7 +26,7 @@ export function sheet(names, shape, { open = null, hover = () => {} } = {}) {
 function cellOf(name, height, width, open) {
 	const canvas = h("canvas", { width, height });
 	canvas.style.aspectRatio = `${width} / ${height}`;
-	const words = h("span", { class: "no" }, name);
+	const words = h("span.no", name);
 	const attributes = open ? { class: "cell", tabindex: -1, "data-name": name, onclick: () => open(name) } : { class: "cell", role: "img" };
 	return { name, canvas, words, element: h(open ? "button" : "div", attributes, canvas, words) };
 }
@@ -41,9 +36,12 @@ function fill(grid, result, n, panel, first) {
 	const count = cells.length;
 	const columns = Math.ceil(Math.sqrt(count));
 	cells.forEach((cell, i) => label(cell, panel, first + i));
-	painted(element, async () => {
-		const image = await picture(api.url(`results/${result}/panels/${n}.png?${query()}&first=${first}&count=${count}&columns=${columns}`));
-		cells.forEach((cell, i) => lay(cell.canvas, image, i % columns, Math.floor(i / columns)));
+	let newest = null;
+	coloured(element, api.levels(result, n, `?first=${first}&count=${count}&columns=${columns}`), panel.signed, async (picture) => {
+		newest = picture;
+		const image = await createImageBitmap(picture);
+		if (newest === picture) cells.forEach((cell, i) => lay(cell.canvas, image, i % columns, Math.floor(i / columns)));
+		image.close();
 		element.classList.add("ready");
 	});
 	cells.forEach((cell, i) => {
@@ -64,14 +62,7 @@ function label(cell, panel, i) {
 	cell.element.setAttribute("aria-label", `${panel.title} ${cell.name}, ${number(low)} to ${number(high)}${mark ? `, ${mark}` : ""}`);
 	cell.element.title = `${cell.name}: ${number(low)} … ${number(high)}`;
 	cell.element.classList.toggle("marked", Boolean(mark));
-	cell.words.replaceChildren(cell.name, mark ? h("em", {}, mark) : "");
-}
-
-export async function picture(source) {
-	const image = new Image();
-	image.src = source;
-	await image.decode();
-	return image;
+	cell.words.replaceChildren(cell.name, mark ? h("em", mark) : "");
 }
 
 /** Tell `hover` what `read` finds under the cursor, and null when it has left. */
@@ -104,17 +95,17 @@ export function reader(result, n, tile, coloured = false) {
 export function pager(first, total, go) {
 	if (total <= PAGE) return null;
 	const turn = (to, words, name) => sign(name, words, () => go(to), to < 0 || to >= total);
-	return h("div", { class: "pager" }, turn(first - PAGE, "The maps before", "left"),
-		h("span", { class: "num" }, `${first}–${Math.min(total, first + PAGE) - 1} of ${total}`), turn(first + PAGE, "The next maps", "right"));
+	return h("div.pager", turn(first - PAGE, "The maps before", "left"),
+		h("span.num", `${first}–${Math.min(total, first + PAGE) - 1} of ${total}`), turn(first + PAGE, "The next maps", "right"));
 }
 
 /** A line for the value under the cursor beside the colour bar; it keeps its place. */
 export function legend(panel, hint = "") {
-	const bar = panel.shape.length === 4 ? { element: h("div", { class: "bar own" }, panel.signed ? "mid-grey is zero" : "colours as they are"), point: () => {} } : colourBar(panel);
-	const read = h("output", { class: "readout", "aria-live": "off" }, hint);
+	const bar = panel.shape.length === 4 ? { element: h("div.bar.own", panel.signed ? "mid-grey is zero" : "colours as they are"), point: () => {} } : colourBar(panel);
+	const read = h("output.readout", { "aria-live": "off" }, hint);
 	const hover = (at) => {
 		read.textContent = at?.text ? `${at.name ? `${at.name} · ` : ""}y ${at.y}, x ${at.x} · ${at.text}` : at ? "…" : hint;
 		bar.point(at?.value ?? null);
 	};
-	return { element: h("div", { class: "legend" }, bar.element, read), hover };
+	return { element: h("div.legend", bar.element, read), hover };
 }

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import * as maps from "./maps.js";
 import * as pictures from "./pictures.js";
 import * as state from "./state.js";
-import { painted, query } from "./colours.js";
+import { show } from "./colours.js";
 import { follow, legend, reader, PAGE } from "./sheet.js";
 
 let over = false;
@@ -16,13 +16,12 @@ export function begin() {
 		state.set({ unit: null });
 		document.querySelector(`.cell[data-name="${CSS.escape(name ?? "")}"]`)?.focus();
 	});
-	dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 	dialog.addEventListener("keydown", (event) => {
-		if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
-			event.preventDefault();
-			event.stopPropagation();
-			step(event.key === "ArrowRight" ? 1 : -1);
-		}
+		const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+		if (!by) return;
+		event.preventDefault();
+		event.stopPropagation();
+		step(by);
 	});
 	state.when(["unit"], draw);
 	addEventListener("maps", draw);
@@ -32,8 +31,7 @@ function step(by) {
 	const { panel } = maps.last;
 	const to = panel.names.indexOf(state.get("unit")) + by;
 	if (panel.names[to] === undefined) return;
-	const page = Math.floor(to / PAGE);
-	state.set({ unit: panel.names[to], page: page || null });
+	state.set({ unit: panel.names[to], page: Math.floor(to / PAGE) || null });
 }
 
 function draw() {
@@ -47,22 +45,22 @@ function draw() {
 	const { id, n, panel, layer } = maps.last;
 	const [height, width] = panel.shape.slice(1);
 	const bar = legend(panel, "point at the map for its values");
-	const image = h("img", { class: "big", alt: `${layer.name} map ${name}, ${number(panel.ranges[at][0])} to ${number(panel.ranges[at][1])}` });
+	const image = h("img.big", { alt: `${layer.name} map ${name}, ${number(panel.ranges[at][0])} to ${number(panel.ranges[at][1])}` });
 	image.style.aspectRatio = `${width} / ${height}`;
-	painted(image, () => { image.src = api.url(`results/${id}/panels/${n}.png?${query()}&first=${at}&count=1`); });
+	show(image, api.levels(id, n, `?first=${at}&count=1`), panel.signed);
 	const read = reader(id, n, at);
 	follow(image, async (event) => ({ name, ...await read(event, image) }), bar.hover);
-	const stage = h("div", { class: "stage" });
-	const photo = h("img", { class: "under", alt: "", src: api.url(`images/${pictures.current().id}/input.png`) });
-	const toggle = h("label", { class: "check" }, h("input", { type: "checkbox", checked: over, onchange: (event) => { over = event.target.checked; lay(); } }), "over the photograph");
+	const stage = h("div.stage");
+	const photo = h("img.under", { alt: "", src: api.url(`images/${pictures.current().id}/input.png`) });
+	const toggle = h("label.check", h("input", { type: "checkbox", checked: over, onchange: (event) => { over = event.target.checked; lay(); } }), "over the photograph");
 	const lay = () => { stage.classList.toggle("over", over); stage.replaceChildren(...(over ? [photo] : []), image); };
 	lay();
-	dialog.replaceChildren(h("div", { class: "row" },
-		h("h2", {}, `${layer.name}[${name}]`), h("div", { class: "tools" },
+	dialog.replaceChildren(h("div.row",
+		h("h2", `${layer.name}[${name}]`), h("div.tools",
 			sign("left", "The map before (←)", () => step(-1), at === 0), sign("right", "The next map (→)", () => step(1), at === panel.names.length - 1),
 			sign("close", "Close (Esc)", () => dialog.close()))),
 		stage, bar.element, facts(panel, at, [height, width]),
-		h("div", { class: "row wrap" }, toggle, h("button", { onclick: () => explain(layer, name) }, "Explain this channel")));
+		h("div.row.wrap", toggle, h("button", { onclick: () => explain(layer, name) }, "Explain this channel")));
 	if (!dialog.open) dialog.showModal();
 }
 
@@ -74,5 +72,5 @@ function explain(layer, name) {
 function facts(panel, at, shape) {
 	const [low, high, mean] = panel.ranges[at];
 	const told = [["size", times(shape)], ["least", number(low)], ["most", number(high)], ["mean", number(mean)], ["", panel.marks?.[at] ?? ""]];
-	return h("dl", { class: "stats" }, told.filter(([, value]) => value).map(([term, value]) => [h("dt", {}, term), h("dd", {}, value)]));
+	return h("dl.stats", told.filter(([, value]) => value).map(([term, value]) => [h("dt", term), h("dd", value)]));
 }
