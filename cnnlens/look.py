@@ -5,10 +5,7 @@ Everything that can be refused is refused before the model runs.
 
 from __future__ import annotations
 
-import functools
-import platform
 import re
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +20,7 @@ from .probe import Probe, Progress
 from .result import Result, Sheet
 from .targets import Target, read_target
 from .verdict import Verdict
+from .versions import versions
 from .visualiser import Visualiser
 
 AnyVisualiser = Visualiser[Any, Any]
@@ -235,20 +233,4 @@ def _facts(
             }
             if probe.target.is_of_classes and len(probe.target.terms) == 1:
                 facts["probability"] = probe.value(probability=True)
-    return facts | {"versions": _versions(model)}
-
-
-def _versions(model: Model) -> dict[str, str]:
-    names = ("cnnlens", "numpy", "pillow", *model.framework.split("/"))
-    return {"python": platform.python_version()} | {name: _version(name) for name in names}
-
-
-@functools.cache
-def _version(name: str) -> str:
-    """What is installed; read once, for it takes a file for each and what is loaded stays what it is."""
-    from importlib import metadata
-
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:  # tensorflow-cpu provides `tensorflow`
-        return str(getattr(sys.modules.get(name), "__version__", "unknown"))
+    return facts | {"versions": versions(model.framework)}

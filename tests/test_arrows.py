@@ -69,8 +69,9 @@ ARROWS: dict[str, set[str]] = {
     "result": {"arrays", "errors", "panels", "render"},
     "look": {
         "arrays", "diagnosis", "errors", "images", "model", "panels", "probe", "registry", "result", "targets",
-        "verdict", "visualiser",
+        "verdict", "versions", "visualiser",
     },
+    "versions": set(),
     # the kit, for guests as for us
     "tiny": {"passes", "arrays", "layer", "model", "preprocess"},
     "testing": {

@@ -15,8 +15,9 @@ FEW = 4  # places on a side; with fewer a map says little
 
 def chosen_of(layer: str, model: Model) -> tuple[Candidate, ...]:
     """The same as candidates, who know their places and whether anything reads them."""
-    known = {one.name: one for one in candidates(model)}
-    return tuple(known[name] for name in names_of(layer, model))
+    asked = names_of(layer, model)
+    known = {one.name: one for one in candidates(model) if one.name in asked}
+    return tuple(known[name] for name in asked)
 
 
 def by_place(values: Array, one: Candidate) -> Array:
@@ -58,9 +59,8 @@ def judge_size(one: Candidate) -> Iterator[Approximate]:
 def judge_sums(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | Impossible]:
     """As `judge_places`, and whether the sums that the formula divides by can pass through zero."""
     yield from judge_places(model, settings)
-    types = {layer.name: layer.type for layer in model.layers}
     for one in chosen_of(settings["layer"], model):
-        bent = one.kind == "activation" and not _NEVER_BELOW.search(types[one.name])
+        bent = one.kind == "activation" and not _NEVER_BELOW.search(model.layer(one.name).type)
         if bent or one.kind in ("normalisation", "convolution", "dense", "attention") or one.grid is not None:
             yield Approximate(
                 f"the formula divides by sums of activations, and those of {one.name} can be of either sign"
