@@ -83,7 +83,8 @@ class Views:
         found = {}
         for name, (tensor, _) in self._kept.items():
             found[name] = copy(tensor, name) if name in shared else view(tensor, name)
-            found[name].flags.writeable = name in shared or own[memory[name]] == 1
+            if name not in shared and own[memory[name]] > 1:
+                found[name].flags.writeable = False
         return found
 
 
