@@ -13,6 +13,7 @@ from .arrays import Array
 from .attribution import Join, attributed, join_channels
 from .candidates import Candidate, candidates
 from .doctor import doctor
+from .enlarging import enlarged, interpolation
 from .errors import CnnlensError
 from .hookspecs import hookimpl
 from .images import Image, cover_of, open_image
@@ -24,7 +25,7 @@ from .passes import Trace
 from .preprocess import InputSpec
 from .probe import Probe
 from .result import Result, Sheet
-from .settings import Field, KernelsLayer, LayerOf, MapsLayer, PlacesLayers
+from .settings import Field, KernelsLayer, LayerOf, MapsLayer, PlacesLayers, names_of
 from .tape import Call, CallInfo, Tape
 from .targets import Target
 from .tokens import Grid, fold
@@ -67,6 +68,7 @@ __all__ = [
     "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
     "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
     "PlacesLayers", "Probe", "Result", "Sheet", "Table", "Tape", "Target", "Tiles", "Trace", "Verdict",
-    "Visualiser", "attributed", "candidates", "cover_of", "doctor", "errors", "fold", "hookimpl", "inspect",
-    "join_channels", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
+    "Visualiser", "attributed", "candidates", "cover_of", "doctor", "enlarged", "errors", "fold", "hookimpl",
+    "inspect", "interpolation", "join_channels", "load", "look", "names_of", "open_image", "sheet", "view",
+    "visualiser", "visualisers", "wrap",
 ]  # fmt: skip

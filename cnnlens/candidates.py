@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from .layer import Layer
 from .model import Model
+from .once import once
 from .reach import reaches
 from .tokens import Grid, grid_of
 
@@ -45,6 +46,11 @@ class Candidate:
 
 def candidates(model: Model) -> tuple[Candidate, ...]:
     """The layers of `model` that have places, in call order; one of them is `chosen`, if there are any."""
+    return _candidates(model)
+
+
+@once
+def _candidates(model: Model) -> tuple[Candidate, ...]:
     layers = with_places(model)
     best, seen, ends = last_of(layers, model), reaches(model), _ends(model)
     attention = _cut(layers, model)
@@ -73,21 +79,31 @@ def candidates(model: Model) -> tuple[Candidate, ...]:
     return tuple(found)
 
 
+@once
 def with_places(model: Model) -> tuple[Layer, ...]:
     """The layers whose output is a stack of maps, or tokens that are patches, in call order."""
-    tokens = [layer for layer in model.layers if grid_of(layer, model)]
+    tokens = {layer.name for layer in model.layers if grid_of(layer, model)}
     attending = any(layer.kind == "attention" for layer in model.layers)
-    found = [
+    return tuple(
         layer
         for layer in model.layers
         # heads and their weights have three axes too, but none of a picture's shape
-        if layer in tokens or (layer.has_maps and not (tokens and attending and not _is_flat(layer, model)))
-    ]
-    return tuple(found)
+        if layer.name in tokens
+        or (layer.has_maps and not (tokens and attending and not _is_flat(layer, model)))
+    )
 
 
 def last_of(layers: Sequence[Layer], model: Model) -> Layer | None:
     """The layer that "last" stands for, of those with places."""
+    return _last(model) if layers is with_places(model) else _last_of(layers, model)
+
+
+@once
+def _last(model: Model) -> Layer | None:
+    return _last_of(with_places(model), model)
+
+
+def _last_of(layers: Sequence[Layer], model: Model) -> Layer | None:
     good = [layer for layer in layers if _good(layer)] or list(layers)
     good = [layer for layer in good if layer.name in model.leading] or good
     attention = _cut(layers, model)
@@ -139,14 +155,17 @@ def _is_flat(layer: Layer, model: Model) -> bool:
     return 2 / 3 < ratio < 3 / 2
 
 
+@once
 def _ends(model: Model) -> dict[str, int]:
     """Where each layer's output is made, in call order: a block's with the last layer that it holds."""
-    ends = {layer.name: i for i, layer in enumerate(model.layers)}
+    held: dict[str, int] = {}  # by the name of every part that holds it, the last layer
     for i, layer in enumerate(model.layers):
-        if layer.kind == "block":
-            held = (j for j, other in enumerate(model.layers) if other.name.startswith(f"{layer.name}."))
-            ends[layer.name] = max(held, default=i)
-    return ends
+        parts = layer.name.split(".")
+        held.update((".".join(parts[:n]), i) for n in range(1, len(parts)))
+    return {
+        layer.name: held.get(layer.name, i) if layer.kind == "block" else i
+        for i, layer in enumerate(model.layers)
+    }
 
 
 def _reason(one: Candidate, model: Model, number: int, by_class_token: bool) -> str:

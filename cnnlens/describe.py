@@ -16,11 +16,11 @@ def describe_visualiser(
     chosen: Visualiser[Any, Any], origin: Plugin, model: Model | None = None
 ) -> dict[str, Any]:
     """Everything a person or a form needs to know of a visualiser; with a model, whether it can read it."""
-    verdict = chosen.verdict(model) if model is not None else None
+    settings, verdict = chosen.settle({}, model) if model is not None else ({}, None)
     why_not = verdict.why_not if verdict is not None else None
     cost = "?" if callable(chosen.cost) else str(chosen.cost)
     if model is not None and why_not is None:
-        cost = str(chosen.cost_of(model, chosen.settings.resolve({}, model)))
+        cost = str(chosen.cost_of(model, settings))
     elif callable(chosen.cost):
         cost = "what its settings ask for"
     return {

@@ -5,9 +5,7 @@ Everything that can be refused is refused before the model runs.
 
 from __future__ import annotations
 
-import platform
 import re
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +20,7 @@ from .probe import Probe, Progress
 from .result import Result, Sheet
 from .targets import Target, read_target
 from .verdict import Verdict
+from .versions import versions
 from .visualiser import Visualiser
 
 AnyVisualiser = Visualiser[Any, Any]
@@ -46,13 +45,25 @@ def look(
     """
     _must_be_model(model)
     chosen = _known(visualiser)
-    if reason := chosen.why_not(model):
-        raise Unmet(reason)
-    resolved = chosen.settings.resolve(settings, model)
-    verdict = chosen.verdict(model, resolved)
+    resolved, verdict = _settled(chosen, settings, model)
+    probe = _probe(model, image, chosen, target, progress)
+    return _looked(model, probe, chosen, resolved, verdict)
+
+
+def _settled(
+    chosen: AnyVisualiser, settings: Mapping[str, Any], model: Model
+) -> tuple[dict[str, Any], Verdict]:
+    """The settings as they will run and the verdict on them; Unmet where there can be no picture."""
+    resolved, verdict = chosen.settle(settings, model)
     if verdict.why_not:
         raise Unmet(verdict.why_not)
-    probe = _probe(model, image, chosen, target, progress)
+    return resolved, verdict
+
+
+def _looked(
+    model: Model, probe: Probe | None, chosen: AnyVisualiser, resolved: dict[str, Any], verdict: Verdict
+) -> Result:
+    """Run what was settled, and see what is wrong with it."""
     with model.lock:
         batch = _batch(model, chosen, resolved)
         started = time.perf_counter()
@@ -60,14 +71,8 @@ def look(
         panels += diagnose(model, probe, panels, chosen.needs, resolved, chosen.by_target)
         panels += _with_care(verdict, panels)
         seconds = time.perf_counter() - started
-        facts = (
-            _facts(model, chosen, resolved, probe)
-            | batch
-            | {
-                "verdict": verdict.facts(),
-                "seconds": round(seconds, 4),
-            }
-        )
+        facts = _facts(model, chosen, resolved, probe) | batch
+        facts |= {"verdict": verdict.facts(), "seconds": round(seconds, 4)}
     pixels = probe.pixels if probe is not None else None
     return Result(panels=panels, facts=facts, pixels=pixels)
 
@@ -91,11 +96,9 @@ def sheet(
     images = [images] if _is_one_picture(images) else list(images)
     chosen = [_known(v) for v in visualisers]
     own = {name: dict(values) for name, values in (settings or {}).items()}
-    for v in chosen:  # refuse before anything runs
-        reason = v.why_not(model)
-        if reason:
-            raise Unmet(reason)
-        v.settings.resolve(own.get(v.name, {}), model)
+    settled = [
+        (v, *_settled(v, own.get(v.name, {}), model)) for v in chosen
+    ]  # or refused, before anything runs
     for name in own:
         if name not in {v.name for v in chosen}:
             raise UnknownName("visualiser", name, (v.name for v in chosen), " among those asked for")
@@ -103,15 +106,13 @@ def sheet(
     if len(images) > 1:  # a damaged one, the last of a folder, would cost all that was done before
         for image in images:
             open_image(image)
-    results = [look(model, None, v, **own.get(v.name, {})) for v in chosen if not v.reads_image]
-    reading = [v for v in chosen if v.reads_image]
+    results = [_looked(model, None, *one) for one in settled if not one[0].reads_image]
+    reading = [one for one in settled if one[0].reads_image]
     for image in images if reading else ():
         first = Probe(model, image)
         for number, target in enumerate(targets):
-            probe = first.towards(target)
-            for v in reading:
-                if number == 0 or v.by_target:
-                    results.append(look(model, probe, v, progress=progress, **own.get(v.name, {})))
+            probe = first.towards(target, progress)
+            results += [_looked(model, probe, *one) for one in reading if number == 0 or one[0].by_target]
     return Sheet(tuple(results))
 
 
@@ -232,17 +233,4 @@ def _facts(
             }
             if probe.target.is_of_classes and len(probe.target.terms) == 1:
                 facts["probability"] = probe.value(probability=True)
-    return facts | {"versions": _versions(model)}
-
-
-def _versions(model: Model) -> dict[str, str]:
-    from importlib import metadata
-
-    found = {"python": platform.python_version()}
-    for name in ("cnnlens", "numpy", "pillow", *(part for part in model.framework.split("/"))):
-        module = sys.modules.get(name)
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # tensorflow-cpu provides `tensorflow`
-            found[name] = str(getattr(module, "__version__", "unknown"))
-    return found
+    return facts | {"versions": versions(model.framework)}

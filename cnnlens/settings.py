@@ -181,4 +181,4 @@ def _refuse_unknown_type(hint: Any, name: str, owner: str) -> None:
         )
 
 
-__all__ = ["Field", "KernelsLayer", "LayerOf", "MapsLayer", "PlacesLayers", "Settings"]
+__all__ = ["Field", "KernelsLayer", "LayerOf", "MapsLayer", "PlacesLayers", "Settings", "names_of"]

@@ -1,34 +1,18 @@
 """Traits: what a model is, as far as it bears on how far an explanation of it can be trusted.
 
-Each is found once a model, when it is first asked for. All are read off what the model says of itself; only where
-random numbers may be drawn is a pass made, over two grey pictures at once.
+All are read off what the model says of itself, weights anew each time, since they may have been loaded in between.
+Only where random numbers may be drawn is a pass made, once, over two grey pictures at the same time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
-from weakref import WeakKeyDictionary
+from collections.abc import Iterator
 
 import numpy as np
 
 from .model import Model
+from .once import once
 from .verdict import Approximate
-
-T = TypeVar("T")
-
-
-def _once(find: Callable[[Model], T]) -> Callable[[Model], T]:
-    """The same, remembered for as long as the model lives."""
-    found: WeakKeyDictionary[Model, T] = WeakKeyDictionary()
-
-    def asked(model: Model) -> T:
-        if model not in found:
-            found[model] = find(model)
-        return found[model]
-
-    asked.__doc__ = find.__doc__
-    return asked
 
 
 def half(model: Model) -> str | None:
@@ -42,7 +26,7 @@ def shares(model: Model) -> str | None:
     return str(told) if told and model.activation is None else None
 
 
-@_once
+@once
 def draws(model: Model) -> bool:
     """Whether a picture that is shown twice gets two scores; by one pass."""
     shape = (2, model.input.height, model.input.width, model.input.channels)
@@ -53,7 +37,6 @@ def draws(model: Model) -> bool:
     return bool(np.abs(one - other).max() > 1e-3 * max(1.0, float(np.abs(one).max())))
 
 
-@_once
 def untrained_norms(model: Model) -> int:
     """How many batch norms there are, if every one holds the statistics it began with; else 0."""
     count = 0

@@ -82,14 +82,29 @@ class Visualiser(Generic[P, A]):
         """The docstring after its first line."""
         return (inspect.getdoc(self.function) or "").partition("\n")[2].strip()
 
+    def settle(self, given: Mapping[str, Any], model: Model) -> tuple[dict[str, Any], Verdict]:
+        """Settings as they will run on that model, and how far its picture can be trusted with them.
+
+        Where the model lacks what was declared, nothing can run and they are handed back as they came.
+        Raises UnknownName, BadSetting or Unmet for settings that cannot be.
+        """
+        if barred := tuple(self._barred(model)):
+            return dict(given), Verdict.of(barred)
+        settings = self.settings.resolve(given, model)
+        return settings, self._judged(model, settings)
+
     def verdict(self, model: Model, settings: Mapping[str, Any] | None = None) -> Verdict:
         """How far its picture of that model can be trusted, with these settings or its defaults."""
-        if barred := tuple(self._barred(model)):
-            return Verdict.of(barred)
-        chosen = self.settings.resolve({}, model) if settings is None else settings
-        if unreached := tuple(self._unreached(model, chosen)):
+        if settings is None:
+            return self.settle({}, model)[1]
+        barred = tuple(self._barred(model))
+        return Verdict.of(barred) if barred else self._judged(model, settings)
+
+    def _judged(self, model: Model, settings: Mapping[str, Any]) -> Verdict:
+        """The verdict on a model that has what was declared."""
+        if unreached := tuple(self._unreached(model, settings)):
             return Verdict.of(unreached)
-        judged = tuple(self.judge(model, chosen)) if self.judge else ()
+        judged = tuple(self.judge(model, settings)) if self.judge else ()
         return Verdict.of((*judged, *self._doubts(model)))
 
     def why_not(self, model: Model) -> str | None:

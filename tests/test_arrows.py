@@ -33,6 +33,7 @@ ARROWS: dict[str, set[str]] = {
     "outputs": set(),
     "panels": {"arrays", "errors"},
     "attribution": {"panels"},
+    "enlarging": set(),
     "tape": {"arrays"},
     "passes": {"arrays"},
     "verdict": set(),
@@ -53,12 +54,13 @@ ARROWS: dict[str, set[str]] = {
     # which layers have places of the picture, and which of them to take
     "tokens": {"arrays", "errors", "layer", "model"},
     "reach": {"layer", "model"},
-    "candidates": {"layer", "model", "reach", "tokens"},
+    "once": {"layer", "model"},
+    "candidates": {"layer", "model", "once", "reach", "tokens"},
     # a Model and a picture become panels
     "probe": {"passes", "arrays", "errors", "images", "layer", "model", "tape", "targets"},
     "settings": {"candidates", "errors", "layer", "model"},
     "doctor": {"passes", "arrays", "errors", "images", "layer", "model", "preprocess"},
-    "traits": {"model", "verdict"},
+    "traits": {"model", "once", "verdict"},
     "visualiser": {"errors", "model", "panels", "probe", "settings", "traits", "verdict"},
     "registry": {"errors", "hookspecs", "visualiser"},
     "describe": {"layer", "model", "outputs", "registry", "visualiser"},
@@ -68,8 +70,9 @@ ARROWS: dict[str, set[str]] = {
     "result": {"arrays", "errors", "panels", "render"},
     "look": {
         "arrays", "diagnosis", "errors", "images", "model", "panels", "probe", "registry", "result", "targets",
-        "verdict", "visualiser",
+        "verdict", "versions", "visualiser",
     },
+    "versions": set(),
     # the kit, for guests as for us
     "tiny": {"passes", "arrays", "layer", "model", "preprocess"},
     "testing": {
@@ -79,8 +82,8 @@ ARROWS: dict[str, set[str]] = {
     },
     # the faces
     FACE: {
-        "arrays", "attribution", "candidates", "errors", "hookspecs", "images", "layer", "look", "model",
-        "opening", "panels", "passes",
+        "arrays", "attribution", "candidates", "enlarging", "errors", "hookspecs", "images", "layer", "look",
+        "model", "opening", "panels", "passes",
         "preprocess", "probe", "registry", "result", "settings", "tape", "targets", "tokens", "verdict",
         "viewer", "visualiser", "doctor",
     },

@@ -28,8 +28,9 @@ PUBLIC = [
     "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
     "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
     "PlacesLayers", "Probe", "Result", "Sheet", "Table", "Tape", "Target", "Tiles", "Trace", "Verdict",
-    "Visualiser", "attributed", "candidates", "cover_of", "doctor", "errors", "fold", "hookimpl", "inspect",
-    "join_channels", "load", "look", "open_image", "sheet", "view", "visualiser", "visualisers", "wrap",
+    "Visualiser", "attributed", "candidates", "cover_of", "doctor", "enlarged", "errors", "fold", "hookimpl",
+    "inspect", "interpolation", "join_channels", "load", "look", "names_of", "open_image", "sheet", "view",
+    "visualiser", "visualisers", "wrap",
 ]  # fmt: skip
 
 

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from ._torch_hooks import Hooks, unseen
+
 #: Functions that are layers when called between modules: their name and what they are.
 FUNCTIONS: dict[str, str] = {
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "conv_transpose2d"), "convolution"),
@@ -115,6 +117,8 @@ class Follower:
         bases = None if only is None else {name.partition("#")[0] for name in only}
         functions = bases is None or not bases <= self.modules.keys()
         with ExitStack() as undo:
+            hooks = Hooks()
+            undo.callback(hooks.remove)
             entered: list[Versions] = []
 
             def reached(
@@ -133,22 +137,22 @@ class Follower:
                 new = visit(call)
                 return out if new is None else graft(new, call)
 
-            def before(_module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
-                entered.append(_versions((*args, *kwargs.values())))
+            def before(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
+                stack.append(module)
+                entered.append(unseen(_versions, (*args, *kwargs.values())))
 
             def after(module: nn.Module, args: Any, kwargs: Mapping[str, Any], out: Any) -> Any:
+                stack.pop()
                 inputs = (*args, *kwargs.values())
-                return reached(self.paths[module], "module", module, inputs, out, entered.pop())
+                return unseen(reached, self.paths[module], "module", module, inputs, out, entered.pop())
 
             for base, module in self.modules.items():
-                if functions:
-                    undo.callback(module.register_forward_pre_hook(lambda m, _: stack.append(m)).remove)
-                    undo.callback(module.register_forward_hook(lambda *_: _popped(stack)).remove)
                 if enter is not None and is_block(module):
-                    undo.callback(module.register_forward_pre_hook(_beginner(enter, base)).remove)
+                    hooks.handles.append(module.register_forward_pre_hook(_beginner(enter, base)))
                 if bases is None or base in bases:
-                    undo.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
-                    undo.callback(module.register_forward_hook(after, with_kwargs=True).remove)
+                    hooks.hang(module, before, after)
+                elif functions:
+                    hooks.hang(module, lambda m, *_: stack.append(m), lambda *_: _left(stack))
             if functions:
                 undo.enter_context(_Functions(self, stack, reached, observe))
             yield
@@ -186,7 +190,7 @@ def _beginner(enter: Callable[[str], None], base: str) -> Callable[[nn.Module, A
     return lambda _module, _args: enter(base)
 
 
-def _popped(stack: list[nn.Module]) -> None:
+def _left(stack: list[nn.Module]) -> None:
     stack.pop()
 
 
@@ -196,20 +200,33 @@ class _Functions(TorchFunctionMode):
     def __init__(self, follower: Follower, stack: list[nn.Module], reached: Any, observe: Any) -> None:
         super().__init__()
         self._follower, self._stack, self._reached, self._observe = follower, stack, reached, observe
+        self._holds_layers: dict[nn.Module, bool] = {follower.root: True}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        inputs = (*args, *kwargs.values())
+        name = function_name(func) if self._among_layers() else None
+        if name is None:
+            out = func(*args, **kwargs)
+            if self._observe is not None:
+                self._observe(func, args, kwargs, out)
+            return out
+        owner, inputs = self._stack[-1], (*args, *kwargs.values())
         before = _versions(inputs)
         out = func(*args, **kwargs)
         if self._observe is not None:
             self._observe(func, args, kwargs, out)
-        owner = self._stack[-1]
-        name = function_name(func)
-        if name is None or not (owner is self._follower.root or is_block(owner)) or not _is_layer_output(out):
+        if not _is_layer_output(out):
             return out
         base = self._follower.function_base(owner, name)
         return self._reached(base, FUNCTIONS[name], None, inputs, out, before)
+
+    def _among_layers(self) -> bool:
+        """Whether a function called now stands between layers and is none of a layer's own."""
+        owner = self._stack[-1]
+        found = self._holds_layers.get(owner)
+        if found is None:
+            found = self._holds_layers[owner] = is_block(owner)
+        return found
 
 
 def _is_layer_output(out: Any) -> bool:

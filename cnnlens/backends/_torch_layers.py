@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from ..layer import Layer
 from ._torch_calls import Call, Follower, is_block
 from ._torch_reach import ran_with_gradients
+from ._torch_views import hands_memory_out
 
 _KINDS: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
     ((nn.modules.conv._ConvNd,), "convolution"),
@@ -51,6 +53,12 @@ class Survey:
     activation: str | None = None
     ends: tuple[str, ...] = ()
     dead: str | None = None  # why no gradient leads back to the picture
+    written: set[str] = field(default_factory=set)  # layers whose output is written to by a later call
+
+    @functools.cached_property
+    def named(self) -> dict[str, Layer]:
+        """The layers by name."""
+        return {layer.name: layer for layer in self.layers}
 
 
 def survey(follower: Follower, fed: Tensor, scores_in: Callable[[Any], list[Tensor]]) -> Survey:
@@ -70,6 +78,7 @@ def survey(follower: Follower, fed: Tensor, scores_in: Callable[[Any], list[Tens
     output, dead = ran_with_gradients(follower.root, fed, run)
     layers = [layer for layer in watcher.layers if layer is not None]
     found = Survey(tuple(layers), watcher.axes, output, dead=dead)
+    found.written = watcher.written()
     ends = scores_in(output)
     found.ends = tuple(dict.fromkeys(name for t in ends for name in watcher.maker.get(id(t), ())))
     if len(ends) == 1:
@@ -88,6 +97,8 @@ class _Watcher:
         self.calls: dict[str, Call] = {}
         self._held: list[Any] = [fed]
         self._begun: dict[str, list[int]] = {}
+        self._versions: dict[str, int] = {}  # how often an output had been written to when it was handed on
+        self._unseen = False  # whether something may be written to where torch does not count it
 
     def enter(self, base: str) -> None:
         """A block begins: keep its place, so that it stands before what it holds."""
@@ -96,6 +107,7 @@ class _Watcher:
 
     def observe(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> None:
         """Carry along where the channels are and which layer a tensor comes from."""
+        self._unseen |= hands_memory_out(function, args)
         if not isinstance(out, Tensor):
             given = _tensors((*args, *kwargs.values()))
             written = (
@@ -121,6 +133,8 @@ class _Watcher:
         """Describe one call as a Layer."""
         self._held.append(call.output)
         self.calls[call.name] = call
+        if isinstance(call.output, Tensor) and not call.output.is_inference():
+            self._versions[call.name] = call.output._version
         out, given = call.output, _tensors(call.inputs)
         block = call.module is not None and is_block(call.module)
         inputs = tuple(dict.fromkeys(name for t in given for name in self.maker.get(id(t), ())))
@@ -141,6 +155,12 @@ class _Watcher:
             self.layers[self._begun[call.base].pop()] = layer
         else:
             self.layers.append(layer)
+
+    def written(self) -> set[str]:
+        """The layers whose output is not what it was any more; all of them, where that cannot be told."""
+        versions = {} if self._unseen else self._versions
+        kept = {name for name, version in versions.items() if self.calls[name].output._version == version}
+        return self.calls.keys() - kept
 
     def _axis_of(self, given: list[Tensor]) -> int | None:
         return next((self.axis[id(t)] for t in given if id(t) in self.axis), None)

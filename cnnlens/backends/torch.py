@@ -30,6 +30,7 @@ from ._torch_reach import QUANTISED, random_states
 from ._torch_recorder import Recorder, recording
 from ._torch_state import frozen_in_eval
 from ._torch_tape import tape_of
+from ._torch_views import Views
 from .replay import cannot_replay
 from .replay.program import program_of
 from .replay.replayed import Border, Replayed
@@ -128,6 +129,10 @@ class TorchModel(Model):
         """Modules and functions in call order; a block stands before what it holds."""
         return self._survey.layers
 
+    def layer(self, name: str) -> Layer:
+        """As everywhere, without going through them all."""
+        return self._survey.named.get(name) or super().layer(name)
+
     def weights(self, layer: str) -> dict[str, Array]:
         """The arrays of a module's own: `kernel`, `bias`, `scale`, `mean`, `variance`, or its own names."""
         self.layer(layer)
@@ -153,6 +158,7 @@ class TorchModel(Model):
         x = self._tensor(_from_channels_last(fed, 1))
         taps: dict[str, Tap] = {}
         activations: dict[str, Array] = {}
+        views = Views()
         scores: list[Tensor] = []
 
         def visit(call: Call) -> Tensor | None:
@@ -166,7 +172,9 @@ class TorchModel(Model):
                     out.dtype
                 )
             if call.name in inner:
-                activations[call.name] = self._array(out, call.name)
+                copied, is_written = differentiable or call.name in replace, call.name in self._survey.written
+                if copied or not views.keep(call.name, out, is_written):
+                    activations[call.name] = self._array(out, call.name)
                 if differentiable:
                     if out.requires_grad and call.handed_on == "same":
                         out = out.view_as(out)  # others read this array too: the tap is on this way alone
@@ -181,6 +189,10 @@ class TorchModel(Model):
                 x = x.clone()
             with self._follower.following(visit, only) if only else nullcontext():
                 output = self.module(x)
+        if late := views.written():  # they were not on the pass that told which ones are
+            self._survey.written |= late
+            return self.forward(fed, watch, replace, differentiable)
+        activations |= views.arrays(self._array, self._view)
         missed = only - activations.keys() - replace.keys() - {self._head}
         if missed:
             raise Unmet(
@@ -297,6 +309,11 @@ class TorchModel(Model):
         axis = 1 if name == "input" else self._axes[name]
         return _numpy(values if axis < 0 else values.movedim(axis, -1))
 
+    def _view(self, values: Tensor, name: str) -> Array:
+        """The memory itself as NumPy, channels last."""
+        order, axis = list(range(values.ndim)), self._axes[name]
+        return values.numpy().transpose(order if axis < 0 else [n for n in order if n != axis] + [axis])
+
     def _gradient(self, name: str, gradient: Tensor | None, count: int) -> Array:
         """A gradient as NumPy, zero where the target does not hang on the layer."""
         if gradient is not None:
@@ -323,7 +340,7 @@ def _puller(scores: Tensor, taps: Mapping[str, Tap], model: TorchModel) -> Any:
             if not isinstance(out, Tensor) or out.requires_grad:
                 axis = model._axes[name] if name != "scores" else 1 if values.ndim > 2 else -1
                 laid = _from_channels_last(values, axis)
-                pairs.append((out, model._tensor(np.ascontiguousarray(laid)).to(scores.dtype)))
+                pairs.append((out, model._tensor(laid).to(scores.dtype)))
         found: dict[str, Tensor | None] = {}
         if pairs:
             outputs, grads = zip(*pairs, strict=True)
@@ -337,8 +354,8 @@ def _puller(scores: Tensor, taps: Mapping[str, Tap], model: TorchModel) -> Any:
 
 
 def _from_channels_last(values: Array, axis: int) -> Array:
-    """In one piece as well: a network that flattens by `view` cannot read strides in another order."""
-    return np.ascontiguousarray(values if axis < 0 else np.moveaxis(values, -1, axis))
+    """A copy, since a network may write into what it is handed, and in one piece, since one may flatten by `view`."""
+    return np.array(values if axis < 0 else np.moveaxis(values, -1, axis), order="C")
 
 
 def _scores(values: Tensor) -> Array:

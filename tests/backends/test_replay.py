@@ -354,7 +354,11 @@ def test_what_cannot_be_replayed_is_not(kind: type[Turning], used: Used) -> None
     boxes = boxes_of(SIDE, 9, 9)
     got = model.hide(image, boxes, 0.0)
     assert used.replays == [False] and used.pictures >= len(boxes)
-    if kind not in (Drawing, Batched, Counting):  # those tell of a picture what hangs on the others, or on luck
+    if kind not in (
+        Drawing,
+        Batched,
+        Counting,
+    ):  # those tell of a picture what hangs on the others, or on luck
         np.testing.assert_allclose(got, full(model, image, boxes, 0.0), atol=1e-9)
 
 

@@ -14,6 +14,7 @@ from cnnlens import Model, candidates, fold
 from cnnlens.errors import BadInput, Unmet
 from cnnlens.layer import Layer
 from cnnlens.settings import LayerOf
+from cnnlens.tiny import TinyModel
 from cnnlens.tokens import Grid, grid_of
 
 
@@ -157,3 +158,18 @@ def test_several_layers_are_read_with_commas_between_them() -> None:
         LayerOf("places").resolve("layer2.relu#2,last", model)
     with pytest.raises(cnnlens.errors.UnknownName):
         several.resolve(" , ", model)
+
+
+def test_what_is_found_once_is_found_anew_for_other_layers() -> None:
+    class Growing(TinyModel):
+        shown = 2
+
+        @property
+        def layers(self) -> tuple[Layer, ...]:
+            return super().layers[: self.shown]
+
+    model = Growing()
+    before = [one.name for one in candidates(model)]
+    assert candidates(model) is candidates(model)
+    model.shown = 3
+    assert [one.name for one in candidates(model)] != before

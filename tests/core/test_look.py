@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cnnlens
-from cnnlens import Heatmap, Model, Note, Probe, Tiles, look, visualiser
+from cnnlens import Heatmap, Impossible, MapsLayer, Model, Note, Probe, Tiles, look, visualiser
 from cnnlens.errors import BadInput, Cancelled, CannotOpen, PluginFailed, UnknownName, Unmet, UsageError
 from cnnlens.testing import picture, tiny_model
 from cnnlens.tiny import TinyModel
@@ -219,3 +219,36 @@ def test_what_needs_one_score_for_each_class_is_told_where_there_are_more() -> N
     model = tiny_model(cannot={"classes": "its scores are 4×4×21 a picture"})
     with pytest.raises(Unmet, match="needs classes: its scores are 4×4×21"):
         look(model, picture(model), ranking)
+
+
+def test_a_visualiser_is_judged_once_at_the_settings_that_run(tiny: Model) -> None:
+    asked: list[str] = []
+
+    def judge(model: Model, settings: Any) -> Iterator[Impossible]:
+        asked.append(settings["layer"])
+        if settings["layer"] != "conv":
+            yield Impossible(f"{settings['layer']} is not the convolution")
+
+    @visualiser(title="Picky", judge=judge)
+    def picky(probe: Probe, *, layer: MapsLayer = "last") -> Heatmap:
+        """Only at the convolution, which is not the last layer with maps."""
+        return Heatmap(probe.activations(layer)[..., 0])
+
+    assert look(tiny, picture(tiny), picky, layer="conv").facts["verdict"]["level"] == "valid"
+    assert asked == ["conv"]
+    made = cnnlens.sheet(tiny, [picture(tiny)] * 2, [picky], settings={"picky": {"layer": "first"}})
+    assert len(made) == 2 and asked == ["conv"] * 2
+    with pytest.raises(Unmet, match="is not the convolution"):
+        look(tiny, picture(tiny), picky)
+    with pytest.raises(Unmet, match="is not the convolution"):
+        cnnlens.sheet(tiny, picture(tiny), [picky])
+
+
+def test_a_model_that_cannot_is_told_before_its_settings(tiny: Model) -> None:
+    @visualiser(title="Elsewhere", frameworks={"torch"})
+    def elsewhere(probe: Probe, *, count: int = 1) -> Heatmap:
+        """Of another framework."""
+        return Heatmap(probe.pixels[..., 0] * count)
+
+    with pytest.raises(Unmet, match="reads models of torch"):
+        look(tiny, picture(tiny), elsewhere, count="many")

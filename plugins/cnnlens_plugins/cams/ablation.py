@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from cnnlens import Array, Cost, Model, Panel, PlacesLayers, Probe, visualiser
+from cnnlens import Array, Cost, Model, Panel, PlacesLayers, Probe, names_of, visualiser
 
 from .formulas import weighed
 from .gradient_cams import LAYER, POSITIVE
 from .head import Head, head_of, sum_over_classes
-from .places import by_place, chosen_of, judge_places, names
+from .places import by_place, chosen_of, judge_places
 from .showing import panels
 
 
@@ -44,7 +44,7 @@ def ablation_cam(
     score, one factor for the whole map, which turns it about where the score is negative; that is left out.
     In units of score times activation.
     """
-    probe.look_at(*names(layer, probe.model))  # first: the scores come with it
+    probe.look_at(*names_of(layer, probe.model))  # first: the scores come with it
     maps = []
     for one in chosen_of(layer, probe.model):
         head = only_head_behind(one.name, probe.model)

@@ -36,7 +36,8 @@ def grad_cam_plus_plus(a: Array, g: Array, epsilon: float = 0.0) -> Array:
 
     `epsilon` is added below the line of α, as other implementations do.
     """
-    return weighed(a, (alphas(a, g**2, g**3, epsilon) * np.maximum(g, 0)).sum((0, 1)))
+    squares = g * g  # a cube by `**` takes twenty times as long
+    return weighed(a, (alphas(a, squares, squares * g, epsilon) * np.maximum(g, 0)).sum((0, 1)))
 
 
 def alphas(a: Array, squares: Array, cubes: Array, epsilon: float = 0.0) -> Array:

@@ -19,10 +19,10 @@ from cnnlens import (
     Model,
     Note,
     Probe,
+    enlarged,
     visualiser,
 )
 
-from .enlarging import enlarged
 from .score import zero_of
 
 #: Activations that are straight pieces through the origin; others add what no bias of a layer tells.

@@ -6,23 +6,18 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cnnlens import Approximate, Array, Candidate, Impossible, Model, Probe, candidates, fold
+from cnnlens import Approximate, Array, Candidate, Impossible, Model, Probe, candidates, fold, names_of
 
 #: Activations that hand on nothing below zero.
 _NEVER_BELOW = re.compile(r"^(relu6?|.*sigmoid|.*softmax|softplus|threshold)(_?\d*)$", re.IGNORECASE)
 FEW = 4  # places on a side; with fewer a map says little
 
 
-def names(layer: str, model: Model) -> tuple[str, ...]:
-    """The layers that a setting names: one, or several with commas between them."""
-    whole = any(layer == one.name for one in model.layers)
-    return (layer,) if whole else tuple(layer.split(","))
-
-
 def chosen_of(layer: str, model: Model) -> tuple[Candidate, ...]:
     """The same as candidates, who know their places and whether anything reads them."""
-    known = {one.name: one for one in candidates(model)}
-    return tuple(known[name] for name in names(layer, model))
+    asked = names_of(layer, model)
+    known = {one.name: one for one in candidates(model) if one.name in asked}
+    return tuple(known[name] for name in asked)
 
 
 def by_place(values: Array, one: Candidate) -> Array:
@@ -35,7 +30,7 @@ def seen(probe: Probe, layer: str, gradients: bool = True) -> Iterator[tuple[Can
 
     Without `gradients` the activations come twice.
     """
-    probe.look_at(*names(layer, probe.model), gradients=gradients)
+    probe.look_at(*names_of(layer, probe.model), gradients=gradients)
     for one in chosen_of(layer, probe.model):
         activations = by_place(probe.activations(one.name), one)
         yield one, activations, by_place(probe.gradients(one.name), one) if gradients else activations
@@ -64,9 +59,8 @@ def judge_size(one: Candidate) -> Iterator[Approximate]:
 def judge_sums(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | Impossible]:
     """As `judge_places`, and whether the sums that the formula divides by can pass through zero."""
     yield from judge_places(model, settings)
-    types = {layer.name: layer.type for layer in model.layers}
     for one in chosen_of(settings["layer"], model):
-        bent = one.kind == "activation" and not _NEVER_BELOW.search(types[one.name])
+        bent = one.kind == "activation" and not _NEVER_BELOW.search(model.layer(one.name).type)
         if bent or one.kind in ("normalisation", "convolution", "dense", "attention") or one.grid is not None:
             yield Approximate(
                 f"the formula divides by sums of activations, and those of {one.name} can be of either sign"

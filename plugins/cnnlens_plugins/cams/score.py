@@ -18,11 +18,11 @@ from cnnlens import (
     Panel,
     PlacesLayers,
     Probe,
+    enlarged,
     errors,
     visualiser,
 )
 
-from .enlarging import enlarged
 from .formulas import weighed
 from .gradient_cams import LAYER, POSITIVE
 from .places import chosen_of, judge_size, seen

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from cnnlens import Array, Candidate, Heatmap, Model, Note, Panel, Probe, candidates
-
-from .enlarging import enlarged
+from cnnlens import Array, Candidate, Heatmap, Model, Note, Panel, Probe, candidates, enlarged
 
 Maps = list[tuple[Candidate, Array]]
 

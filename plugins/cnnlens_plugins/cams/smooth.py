@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from cnnlens import Array, Cost, Field, Model, Note, Panel, PlacesLayers, Probe, visualiser
+from cnnlens import Array, Cost, Field, Model, Note, Panel, PlacesLayers, Probe, names_of, visualiser
 
 from .formulas import alphas, weighed
 from .gradient_cams import LAYER, POSITIVE
-from .places import by_place, chosen_of, judge_sums, names
+from .places import by_place, chosen_of, judge_sums
 from .showing import panels
 
 GROUPS = 10  # parts of the sample, each of which is left out once to see how far the map moves
@@ -50,10 +50,10 @@ def smooth_grad_cam_plus_plus(
     other implementations; the paper prints the first. How far the map would move with other noise is told as a
     standard error, by leaving out each tenth of the copies in turn.
     """
-    probe.look_at(*names(layer, probe.model))
+    probe.look_at(*names_of(layer, probe.model))
     layers = chosen_of(layer, probe.model)
     activations = [by_place(probe.activations(one.name), one) for one in layers]
-    counts, groups = _sampled(probe, names(layer, probe.model), n, sigma, seed)
+    counts, groups = _sampled(probe, names_of(layer, probe.model), n, sigma, seed)
     maps, notes = [], []
     for place, (one, a) in enumerate(zip(layers, activations, strict=True)):
         parts = [np.stack([by_place(power, one) for power in group[place]]) for group in groups]

@@ -7,20 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnlens import Array
+from cnnlens import Array, interpolation
 
 Wide = NDArray[np.float64]
-
-
-def bilinear(small: int, large: int) -> Wide:
-    """The matrix (large, small) that interpolates between the centres of `small` cells, flat beyond the last."""
-    at = np.clip((np.arange(large) + 0.5) * small / large - 0.5, 0, small - 1)
-    low = np.minimum(at.astype(int), max(0, small - 2))
-    matrix = np.zeros((large, small))
-    matrix[np.arange(large), low] = 1 - (at - low)
-    if small > 1:
-        matrix[np.arange(large), low + 1] = at - low
-    return matrix
 
 
 def gaussian(small: int, large: int) -> Wide:
@@ -51,7 +40,9 @@ class RandomMasks:
         steps = [-(-side // number) for side, number in zip(size, (down, across), strict=True)]
         grids = rng.random((count, down, across)) < p
         shifts = np.stack([rng.integers(0, step, count) for step in steps], 1)
-        rows, columns = (bilinear(n, (n + 1) * step) for n, step in zip((down, across), steps, strict=True))
+        rows, columns = (
+            interpolation(n, (n + 1) * step) for n, step in zip((down, across), steps, strict=True)
+        )
         return cls(grids, shifts, rows, columns, size)
 
     def one(self, place: int) -> Array:

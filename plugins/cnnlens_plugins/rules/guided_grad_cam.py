@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from PIL import Image
 
 from cnnlens import (
     Approximate,
-    Array,
     Cost,
     Field,
     Heatmap,
@@ -21,14 +19,13 @@ from cnnlens import (
     Note,
     Probe,
     attributed,
+    enlarged,
     join_channels,
     visualiser,
 )  # fmt: skip
 
 from .clipping import guided
 from .verdicts import clipping_reasons
-
-Enlarge = Literal["bilinear", "nearest"]
 
 
 def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | Impossible]:
@@ -52,7 +49,8 @@ def guided_grad_cam(
         MapsLayer, Field(description="the layer whose places are weighed; usually the last with maps")
     ] = "last",
     enlarge: Annotated[
-        Enlarge, Field(description="how Grad-CAM is brought to the size of the picture")
+        Literal["bilinear", "nearest"],
+        Field(description="how Grad-CAM is brought to the size of the picture"),
     ] = "bilinear",
     join: Annotated[Join, Field(description="how the colour channels become one number")] = "max",
 ) -> tuple[Heatmap, ...] | tuple[Heatmap, Note]:
@@ -76,9 +74,3 @@ def guided_grad_cam(
     if not cam.any():
         return heatmap, Note(f"empty, since Grad-CAM is: at {layer} no place speaks for the class")
     return (heatmap,)
-
-
-def enlarged(cam: Array, size: tuple[int, int], how: Enlarge) -> Array:
-    """A map (h, w) at another size (height, width)."""
-    rule = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}[how]
-    return np.asarray(Image.fromarray(cam.astype(np.float32)).resize(size[::-1], rule))

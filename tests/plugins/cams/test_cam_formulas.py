@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from needs import need
 
+from cnnlens import enlarged
 from cnnlens_plugins.cams import formulas
-from cnnlens_plugins.cams.enlarging import enlarged
 from cnnlens_plugins.cams.score import masks, strongest
 from cnnlens_plugins.cams.showing import fuse
 from cnnlens_plugins.cams.smooth import standard_error
