@@ -34,7 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "panels": {"arrays", "errors"},
     "attribution": {"panels"},
     "enlarging": set(),
-    "tape": {"arrays"},
+    "tape": {"arrays", "errors"},
     "passes": {"arrays"},
     "verdict": set(),
     "preprocess": {"arrays", "errors"},
