@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -38,7 +39,7 @@ def _torch(function: Function, leaves: Sequence[Any]) -> tuple[Sequence[Any], Pu
         if not asked:
             return [None] * len(leaves)
         with torch.inference_mode(False):
-            outs, grads = zip(*((o, _like(c, o)) for o, c in asked), strict=True)
+            outs, grads = zip(*((o, cotangent(c, o)) for o, c in asked), strict=True)
             return _arrays(torch.autograd.grad(outs, leaves, grads, allow_unused=True))
 
     return outputs, pull
@@ -52,7 +53,7 @@ def _tensorflow(function: Function, leaves: Sequence[Any]) -> tuple[Sequence[Any
         outputs = function(leaves)
 
     def pull(cotangents: Sequence[Array | None]) -> Sequence[Array | None]:
-        pairs = [(o, _like(c, o)) for o, c in zip(outputs, cotangents, strict=True) if c is not None]
+        pairs = [(o, cotangent(c, o)) for o, c in zip(outputs, cotangents, strict=True) if c is not None]
         if not pairs:
             return [None] * len(leaves)
         outs, grads = zip(*pairs, strict=True)
@@ -70,7 +71,7 @@ def _jax(function: Function, leaves: Sequence[Any]) -> tuple[Sequence[Any], Pull
 
     def pull(cotangents: Sequence[Array | None]) -> Sequence[Array | None]:
         pairs = zip(outputs, cotangents, strict=True)
-        return _arrays(backward(tuple(_like(np.zeros(o.shape) if c is None else c, o) for o, c in pairs)))
+        return _arrays(backward(tuple(cotangent(np.zeros(o.shape) if c is None else c, o) for o, c in pairs)))
 
     return outputs, pull
 
@@ -128,7 +129,8 @@ def still(tensor: Any) -> Any:
     return tensor.detach() if keras.config.backend() == "torch" else tensor
 
 
-def _like(values: Any, output: Any) -> Any:
+def cotangent(values: Any, output: Any) -> Any:
+    """An array as a tensor of an output's type."""
     return keras.ops.cast(keras.ops.convert_to_tensor(np.asarray(values, np.float32)), output.dtype)
 
 
@@ -139,7 +141,16 @@ def _arrays(tensors: Sequence[Any]) -> list[Array | None]:
 def array(tensor: Any) -> Array:
     """A copy of a tensor or variable as NumPy float32, laid out as the engine has it."""
     tensor = tensor.value if isinstance(tensor, keras.Variable) else tensor
-    if keras.config.backend() == "torch":
-        tensor = tensor.detach().cpu().float()
     # NumPy 2 warns of the way that it, and Keras, would take into PyTorch and TensorFlow
-    return np.array(tensor.numpy() if hasattr(tensor, "numpy") else tensor, np.float32)
+    if keras.config.backend() == "torch":
+        return np.array(tensor.detach().cpu().float().numpy(), np.float32)
+    if hasattr(tensor, "numpy"):  # of TensorFlow's tensors a copy already
+        return np.asarray(tensor.numpy(), np.float32)
+    return np.array(tensor, np.float32)
+
+
+def reason_of(error: Exception) -> str:
+    """What an engine says went wrong, without Keras's frame around it."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines()
+    telling = (line.strip() for line in lines if not line.startswith("Exception encountered"))
+    return next(filter(None, telling), type(error).__name__)
