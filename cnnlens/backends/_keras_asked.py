@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+
 from ._keras_opaque import Opaque
 from ._keras_taps import Graph, Taps
 
@@ -36,11 +38,19 @@ class Asked:
 
 @dataclass(frozen=True)
 class Given:
-    """What is fed, what stands in for layers, and zeros to differentiate by: arrays, or an engine's tensors."""
+    """What is fed, what stands in for layers, and zeros to differentiate by, told by their shapes.
+
+    All are the engine's tensors after `on_engine`.
+    """
 
     fed: Any
     placed: Sequence[Any] = ()
     zeros: Sequence[Any] = ()
+
+    def on_engine(self) -> Given:
+        """The same as tensors; to be made in the scope in which they are used."""
+        tensor, zeros = keras.ops.convert_to_tensor, keras.ops.zeros
+        return Given(tensor(self.fed), [*map(tensor, self.placed)], [zeros(z, "float32") for z in self.zeros])
 
     def leaves(self, asked: Asked) -> list[Any]:
         """What is differentiated by, in the order asked."""

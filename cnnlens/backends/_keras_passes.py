@@ -65,7 +65,7 @@ class Passes:
         started = time.perf_counter()
         try:
             kept = self._program(asked, given, pulled)
-            outputs, back = kept.program(given)
+            outputs, back = kept.program(given.on_engine())
         except Exception as error:  # a layer that cannot be compiled, or one that cannot run at all
             made = self.step_by_step(asked, given)
             self._refuse(f"it cannot be compiled ({reason_of(error)})")
@@ -83,13 +83,14 @@ class Passes:
         """The same, not compiled."""
 
         def function(leaves: Sequence[Any]) -> list[Any]:
-            fed = given.with_leaves(asked, leaves)
+            held = made.with_leaves(asked, leaves)
             if self._engine == "torch" and "input" in asked.leaves:  # a wrapped module may work in place
-                fed = Given(keras.ops.copy(fed.fed), fed.placed, fed.zeros)
-            return asked.run(self._body, fed)
+                held = Given(keras.ops.copy(held.fed), held.placed, held.zeros)
+            return asked.run(self._body, held)
 
         with unchanged(self._native):
-            return differentiate(function, given.leaves(asked))
+            made = given.on_engine()
+            return differentiate(function, made.leaves(asked))
 
     def _puller(
         self,

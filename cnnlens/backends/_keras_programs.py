@@ -18,7 +18,7 @@ from ._keras_asked import Asked, Given
 from ._keras_opaque import Opaque
 from ._keras_taps import Graph
 
-#: What is given → outputs and the pull; a pull's None in place of a cotangent means: not pulled on.
+#: What is given, on the engine → outputs and the pull; a pull's None in place of a cotangent means: not pulled on.
 Program = Callable[[Given], tuple[Sequence[Any], Pull]]
 Body = Graph | Opaque
 
@@ -45,8 +45,8 @@ def tensorflow_program(
     def constant(variable: Any) -> Any:
         return None if variable._value is None else tf.stop_gradient(variable._value)
 
-    def of(values: Any) -> Any:
-        return tf.TensorSpec(values.shape if exact else (None, *values.shape[1:]), tf.float32)
+    def of(shape: Sequence[int]) -> Any:
+        return tf.TensorSpec((shape[0] if exact else None, *shape[1:]), tf.float32)
 
     def traced(fed: Any, placed: Sequence[Any], zeros: Sequence[Any]) -> list[Any]:
         fed = fed if "input" in asked.leaves else tf.stop_gradient(fed)
@@ -54,18 +54,17 @@ def tensorflow_program(
             outputs = asked.run(body, Given(fed, [tf.stop_gradient(p) for p in placed], zeros))
         return [o if p else tf.stop_gradient(o) for o, p in zip(outputs, pulled, strict=True)]
 
-    signature = [of(given.fed), [of(p) for p in given.placed], [of(z) for z in given.zeros]]
+    signature = [of(given.fed.shape), [of(p.shape) for p in given.placed], [*map(of, given.zeros)]]
     compiled = tf.function(traced, input_signature=signature, autograph=False)
 
     def run(given: Given) -> tuple[Sequence[Any], Pull]:
-        fed, placed = tf.convert_to_tensor(given.fed), [tf.convert_to_tensor(p) for p in given.placed]
-        zeros = [tf.zeros(z.shape) for z in given.zeros]
+        tensors = given.fed, list(given.placed), list(given.zeros)
         if not asked.leaves:
-            return compiled(fed, placed, zeros), lambda _: []
-        leaves = Given(fed, (), zeros).leaves(asked)
+            return compiled(*tensors), lambda _: []
+        leaves = given.leaves(asked)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(leaves)
-            outputs = compiled(fed, placed, zeros)
+            outputs = compiled(*tensors)
 
         def pull(cotangents: Sequence[Array | None]) -> Sequence[Array | None]:
             pairs = [(o, cotangent(c, o)) for o, c in zip(outputs, cotangents, strict=True) if c is not None]

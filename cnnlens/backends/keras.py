@@ -98,11 +98,10 @@ class KerasModel(Model):
         """One pass; with `differentiable`, the graph begins at the lowest of `watch`."""
         inner = tuple(name for name in watch if name != "input")
         asked = Asked(inner, tuple(replace), tuple(watch) if differentiable else ())
-        tensor = keras.ops.convert_to_tensor
         given = Given(
-            tensor(self._laid(fed, "input")),
-            [tensor(self._laid(values, name)) for name, values in replace.items()],
-            [keras.ops.zeros((len(fed), *self._laid_shape(name)), "float32") for name in asked.inner],
+            self._laid(fed, "input"),
+            [self._laid(values, name) for name, values in replace.items()],
+            [(len(fed), *self._laid_shape(name)) for name in asked.inner],
         )
         (scores, *outs), pull = self._passes.run(asked, given)
         activations = {name: self._restored(array(out), name) for name, out in zip(inner, outs, strict=True)}
