@@ -20,8 +20,9 @@ from ..arrays import Array
 from ._engines import Pull, array, differentiate, reason_of, unchanged
 from ._keras_asked import Asked, Given
 from ._keras_layers import precision_of
-from ._keras_programs import Body, Program, jax_program, tensorflow_program
+from ._keras_programs import Body, Program, jax_program
 from ._keras_state import Snapshot, is_foreign, running_parts
+from ._keras_tensorflow import tensorflow_program
 
 KEPT = 16  #: how many programs of one model are kept
 RESTLESS = 4  #: after so many passes in a row whose layers had been changed, nothing more is compiled
@@ -65,7 +66,7 @@ class Passes:
         started = time.perf_counter()
         try:
             kept = self._program(asked, given, pulled)
-            outputs, back = kept.program(given.on_engine())
+            outputs, back = kept.program(given)
         except Exception as error:  # a layer that cannot be compiled, or one that cannot run at all
             made = self.step_by_step(asked, given)
             self._refuse(f"it cannot be compiled ({reason_of(error)})")
