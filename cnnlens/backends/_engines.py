@@ -76,6 +76,27 @@ def _jax(function: Function, leaves: Sequence[Any]) -> tuple[Sequence[Any], Pull
     return outputs, pull
 
 
+class Reading(keras.StatelessScope):  # type: ignore[misc]
+    """A scope in which variables read as what `of` makes of them; what is assigned stays in the scope.
+
+    Made when they are read, which costs less than a list of all of them.
+    """
+
+    def __init__(self, of: Callable[[Any], Any], placed: Sequence[tuple[Any, Any]] = ()) -> None:
+        super().__init__(placed)
+        self._of = of
+
+    def get_current_value(self, variable: Any) -> Any:
+        """What was placed or assigned in the scope, else what `of` says."""
+        assigned = super().get_current_value(variable)
+        return self._of(variable) if assigned is None else assigned
+
+
+def _detached(variable: Any) -> Any:
+    """The value without its graph, so that no gradient of it is made; None where it has no value yet."""
+    return None if variable._value is None else variable._value.detach()
+
+
 @contextmanager
 def unchanged(model: Any, placed: Sequence[tuple[Any, Any]] = ()) -> Iterator[None]:
     """Variables of a model, or of one operation, are constants for as long as the context lasts.
@@ -96,16 +117,13 @@ def _torch_state(model: Any, placed: Sequence[tuple[Any, Any]]) -> Iterator[None
     """
     import torch
 
-    variables = getattr(model, "variables", ())
-    constants = [(v, v.value.detach()) for v in variables if v.value.requires_grad]
-    constants += placed
     wrapper = keras.layers.TorchModuleWrapper
     layers = model._flatten_layers() if isinstance(model, keras.layers.Layer) else ()
     wrapped = [layer for layer in layers if isinstance(layer, wrapper)]
     flags = [(part, part.training) for layer in wrapped for part in layer.modules()]
     used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     devices = [torch.cuda.current_device()] if used else []
-    with torch.inference_mode(False), torch.random.fork_rng(devices), keras.StatelessScope(constants):
+    with torch.inference_mode(False), torch.random.fork_rng(devices), Reading(_detached, placed):
         try:
             yield
         finally:

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
-
 from ..arrays import Array
-from ._engines import Pull, array, cotangent
+from ._engines import Pull, Reading, array, cotangent
 from ._keras_asked import Asked, Given
 from ._keras_opaque import Opaque
 from ._keras_taps import Graph
@@ -21,19 +19,6 @@ from ._keras_taps import Graph
 #: What is given → outputs and the pull, which is handed cotangents of what the program was made to pull on.
 Program = Callable[[Given], tuple[Sequence[Any], Pull]]
 Body = Graph | Opaque
-
-
-class Reading(keras.StatelessScope):  # type: ignore[misc]
-    """A scope in which variables read as what `of` makes of them; what is assigned stays in the scope."""
-
-    def __init__(self, of: Callable[[Any], Any]) -> None:
-        super().__init__()
-        self._of = of
-
-    def get_current_value(self, variable: Any) -> Any:
-        """What was assigned in the scope, else what `of` says."""
-        assigned = super().get_current_value(variable)
-        return self._of(variable) if assigned is None else assigned
 
 
 def jax_program(body: Body, asked: Asked, pulled: Sequence[bool], variables: Sequence[Any]) -> Program:
