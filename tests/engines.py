@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 from needs import need
 
 ENGINES = ("torch", "jax", "tensorflow")
@@ -27,3 +32,14 @@ def run_on(engine: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments], env={**os.environ, **env}, capture_output=True, text=True, timeout=400
     )
+
+
+@functools.cache
+def seen(net: Path, framework: str, engine: str) -> dict[str, Any]:
+    """What a process of its own sees in a network: the arrays that `python NET framework OUT.npz` writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "seen.npz"
+        done = run_on(engine, str(net), framework, str(out))
+        assert done.returncode == 0, done.stderr[-4000:]
+        with np.load(out) as arrays:
+            return dict(arrays)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from engines import ENGINES, run_on
+from engines import ENGINES, seen
 
 import cnnlens
 
@@ -17,20 +15,9 @@ NET = Path(__file__).with_name("parity_net.py")
 TOLERANCE = 1e-4
 
 
-@functools.cache
-def seen(framework: str, engine: str) -> dict[str, Any]:
-    """What a process of its own sees in the network."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "seen.npz"
-        done = run_on(engine, str(NET), framework, str(out))
-        assert done.returncode == 0, done.stderr[-4000:]
-        with np.load(out) as arrays:
-            return dict(arrays)
-
-
 @pytest.fixture(params=ENGINES)
 def pair(request: pytest.FixtureRequest) -> tuple[dict[str, Any], dict[str, Any], str]:
-    return seen("torch", "torch"), seen("keras", request.param), request.param
+    return seen(NET, "torch", "torch"), seen(NET, "keras", request.param), request.param
 
 
 def test_parity(pair: tuple[dict[str, Any], dict[str, Any], str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -38,7 +39,7 @@ def _torch(function: Function, leaves: Sequence[Any]) -> tuple[Sequence[Any], Pu
         if not asked:
             return [None] * len(leaves)
         with torch.inference_mode(False):
-            outs, grads = zip(*((o, _like(c, o)) for o, c in asked), strict=True)
+            outs, grads = zip(*((o, cotangent(c, o)) for o, c in asked), strict=True)
             return _arrays(torch.autograd.grad(outs, leaves, grads, allow_unused=True))
 
     return outputs, pull
@@ -52,7 +53,7 @@ def _tensorflow(function: Function, leaves: Sequence[Any]) -> tuple[Sequence[Any
         outputs = function(leaves)
 
     def pull(cotangents: Sequence[Array | None]) -> Sequence[Array | None]:
-        pairs = [(o, _like(c, o)) for o, c in zip(outputs, cotangents, strict=True) if c is not None]
+        pairs = [(o, cotangent(c, o)) for o, c in zip(outputs, cotangents, strict=True) if c is not None]
         if not pairs:
             return [None] * len(leaves)
         outs, grads = zip(*pairs, strict=True)
@@ -70,9 +71,30 @@ def _jax(function: Function, leaves: Sequence[Any]) -> tuple[Sequence[Any], Pull
 
     def pull(cotangents: Sequence[Array | None]) -> Sequence[Array | None]:
         pairs = zip(outputs, cotangents, strict=True)
-        return _arrays(backward(tuple(_like(np.zeros(o.shape) if c is None else c, o) for o, c in pairs)))
+        return _arrays(backward(tuple(cotangent(np.zeros(o.shape) if c is None else c, o) for o, c in pairs)))
 
     return outputs, pull
+
+
+class Reading(keras.StatelessScope):  # type: ignore[misc]
+    """A scope in which variables read as what `of` makes of them; what is assigned stays in the scope.
+
+    Made when they are read, which costs less than a list of all of them.
+    """
+
+    def __init__(self, of: Callable[[Any], Any], placed: Sequence[tuple[Any, Any]] = ()) -> None:
+        super().__init__(placed)
+        self._of = of
+
+    def get_current_value(self, variable: Any) -> Any:
+        """What was placed or assigned in the scope, else what `of` says."""
+        assigned = super().get_current_value(variable)
+        return self._of(variable) if assigned is None else assigned
+
+
+def _detached(variable: Any) -> Any:
+    """The value without its graph, so that no gradient of it is made; None where it has no value yet."""
+    return None if variable._value is None else variable._value.detach()
 
 
 @contextmanager
@@ -95,16 +117,13 @@ def _torch_state(model: Any, placed: Sequence[tuple[Any, Any]]) -> Iterator[None
     """
     import torch
 
-    variables = getattr(model, "variables", ())
-    constants = [(v, v.value.detach()) for v in variables if v.value.requires_grad]
-    constants += placed
     wrapper = keras.layers.TorchModuleWrapper
     layers = model._flatten_layers() if isinstance(model, keras.layers.Layer) else ()
     wrapped = [layer for layer in layers if isinstance(layer, wrapper)]
     flags = [(part, part.training) for layer in wrapped for part in layer.modules()]
     used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     devices = [torch.cuda.current_device()] if used else []
-    with torch.inference_mode(False), torch.random.fork_rng(devices), keras.StatelessScope(constants):
+    with torch.inference_mode(False), torch.random.fork_rng(devices), Reading(_detached, placed):
         try:
             yield
         finally:
@@ -128,7 +147,8 @@ def still(tensor: Any) -> Any:
     return tensor.detach() if keras.config.backend() == "torch" else tensor
 
 
-def _like(values: Any, output: Any) -> Any:
+def cotangent(values: Any, output: Any) -> Any:
+    """An array as a tensor of an output's type."""
     return keras.ops.cast(keras.ops.convert_to_tensor(np.asarray(values, np.float32)), output.dtype)
 
 
@@ -139,7 +159,16 @@ def _arrays(tensors: Sequence[Any]) -> list[Array | None]:
 def array(tensor: Any) -> Array:
     """A copy of a tensor or variable as NumPy float32, laid out as the engine has it."""
     tensor = tensor.value if isinstance(tensor, keras.Variable) else tensor
-    if keras.config.backend() == "torch":
-        tensor = tensor.detach().cpu().float()
     # NumPy 2 warns of the way that it, and Keras, would take into PyTorch and TensorFlow
-    return np.array(tensor.numpy() if hasattr(tensor, "numpy") else tensor, np.float32)
+    if keras.config.backend() == "torch":
+        return np.array(tensor.detach().cpu().float().numpy(), np.float32)
+    if hasattr(tensor, "numpy"):  # of TensorFlow's tensors a copy already
+        return np.asarray(tensor.numpy(), np.float32)
+    return np.array(tensor, np.float32)
+
+
+def reason_of(error: Exception) -> str:
+    """What an engine says went wrong, without Keras's frame around it."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines()
+    telling = (line.strip() for line in lines if not line.startswith("Exception encountered"))
+    return next(filter(None, telling), type(error).__name__)

@@ -52,7 +52,7 @@ class Step:
 
 @dataclass
 class Taps:
-    """What one pass reads, puts in place and adds, by layer; `seen` is filled with what was read."""
+    """What one pass reads (into `seen`), puts in place and adds: a zero, or what a function makes of it."""
 
     watch: Collection[str] = ()
     replace: Mapping[str, Any] = field(default_factory=dict)
@@ -62,7 +62,8 @@ class Taps:
     def at(self, name: str, out: Any) -> Any:
         """The output of `name` as the rest of the network is to read it."""
         if name in self.leaves:
-            out = out + keras.ops.cast(self.leaves[name], out.dtype)
+            leaf = self.leaves[name]
+            out = leaf(out) if callable(leaf) else out + keras.ops.cast(leaf, out.dtype)
         if name in self.watch:
             self.seen[name] = out
         return out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,8 @@ from ..outputs import PREFIX, Output
 from ..passes import Pass, Replay
 from ..preprocess import InputSpec
 from ..tape import Tape
-from ._engines import NAMES, Pull, array, device_of, differentiate, unchanged
+from ._engines import NAMES, Pull, array, device_of, differentiate, reason_of, unchanged
+from ._keras_asked import Asked, Given
 from ._keras_input import SIDE, channel_axis, input_shape, read_input
 from ._keras_layers import (
     channel_axes,
@@ -31,6 +31,7 @@ from ._keras_layers import (
     weights_of,
 )
 from ._keras_opaque import Opaque
+from ._keras_passes import Passes
 from ._keras_tape import Recording
 from ._keras_taps import Graph, Taps, graph_of
 
@@ -79,6 +80,7 @@ class KerasModel(Model):
         )
         self.output_tree, self.precision = tree, precision_of(self._body.operations)
         self.ends = (self._body.last,) if self._body.last else ()
+        self._passes = Passes(self._body, native, lambda why: self.facts.update(passes=why))
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -94,21 +96,22 @@ class KerasModel(Model):
         self, fed: Array, watch: Sequence[str], replace: Mapping[str, Array], differentiable: bool
     ) -> Pass:
         """One pass; with `differentiable`, the graph begins at the lowest of `watch`."""
-        inner = [name for name in watch if name != "input"]
-        added = list(watch) if differentiable else []
-        placed = {name: self._laid(values, name) for name, values in replace.items()}
-
-        def function(leaves: Sequence[Any]) -> list[Any]:
-            taps = Taps(inner, placed, dict(zip(added, leaves, strict=True)))
-            scores = self._body.run(keras.ops.convert_to_tensor(self._laid(fed, "input")), taps)
-            return [scores, *(taps.seen[name] for name in inner)]
-
-        zeros = [self._laid(np.zeros((len(fed), *self._shape(name)), np.float32), name) for name in added]
-        with unchanged(self.native):
-            (scores, *outs), pull = differentiate(function, zeros)
+        inner = tuple(name for name in watch if name != "input")
+        asked = Asked(inner, tuple(replace), tuple(watch) if differentiable else ())
+        given = Given(
+            self._laid(fed, "input"),
+            [self._laid(values, name) for name, values in replace.items()],
+            [(len(fed), *self._laid_shape(name)) for name in asked.inner],
+        )
+        (scores, *outs), pull = self._passes.run(asked, given)
         activations = {name: self._restored(array(out), name) for name, out in zip(inner, outs, strict=True)}
-        puller = self._puller(pull, inner, added, len(fed), single=len(scores.shape) == 1)
+        puller = self._puller(pull, inner, asked.leaves, len(fed), single=len(scores.shape) == 1)
         return Pass(self._scores(scores), activations, puller)
+
+    @property
+    def compiling(self) -> float:
+        """Seconds that first runs of compiled passes have taken so far; later ones cost a pass."""
+        return self._passes.compiling
 
     def record(self, fed: Array) -> Tape:
         """A tape of one pass, up to the scores."""
@@ -173,7 +176,7 @@ class KerasModel(Model):
         except Exception as error:  # each engine has errors of its own
             raise BadInput(
                 f"{self.native.name} cannot run a picture of {spec.height} by {spec.width} "
-                f"with {spec.channels} channel(s) ({_reason(error)}); "
+                f"with {spec.channels} channel(s) ({reason_of(error)}); "
                 "say what it reads: preprocess={'size': …, 'channels': …}"
             ) from error
         if isinstance(self._body, Opaque):
@@ -200,6 +203,12 @@ class KerasModel(Model):
         if name == "input":
             return self.input.height, self.input.width, self.input.channels
         return self.layer(name).shape
+
+    def _laid_shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one picture's values as the model has them."""
+        *places, channels = self._shape(name)
+        axis = self._axes[name]
+        return (*places, channels) if axis < 0 else (*places[: axis - 1], channels, *places[axis - 1 :])
 
     def _laid(self, values: Array, name: str) -> Array:
         """Channels last → as the model has them."""
@@ -254,10 +263,3 @@ def _sized(spec: InputSpec, name: str, graph: Any | None) -> InputSpec:
     if graph is None:
         raise BadInput(f"{name} does not say what size it reads: give preprocess={{'size': …}}")
     return dataclasses.replace(spec, height=SIDE, width=SIDE)
-
-
-def _reason(error: Exception) -> str:
-    """What an engine says went wrong, without Keras's frame around it."""
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines()
-    telling = (line.strip() for line in lines if not line.startswith("Exception encountered"))
-    return next(filter(None, telling), type(error).__name__)

@@ -282,14 +282,17 @@ def test_replacing_runs_the_rest(whole: KerasModel) -> None:
     )
 
 
-def test_every_layer_replaced_by_itself_is_exact(net: KerasModel, whole: KerasModel) -> None:
+def test_every_layer_replaced_by_itself_changes_nothing(net: KerasModel, whole: KerasModel) -> None:
     for model in (net, whole):
         x = pictures(model)
         names = [layer.name for layer in model.layers]
         plain = model.trace(x, watch=names)
         for name in names:
             again = model.trace(x, replace={name: plain.activations[name]}).scores
-            assert np.array_equal(again, plain.scores), name
+            if ENGINE == "torch":
+                assert np.array_equal(again, plain.scores), name
+            else:  # a compiler fuses other operations where one of them is cut out: the last bit may differ
+                assert error(again, plain.scores) < 1e-6, name
 
 
 def test_only_the_rest_is_computed() -> None:
@@ -567,7 +570,7 @@ def test_a_softmax_that_cannot_be_undone_is_said() -> None:
     assert model.activation is None
     assert "cannot be undone" in model.facts["scores"] and "subclassed" in model.facts["scores"]
     x = pictures(model)
-    assert np.array_equal(model.probabilities(model.trace(x).scores), numpy(native(x, training=False)))
+    assert error(model.probabilities(model.trace(x).scores), numpy(native(x, training=False))) < 1e-6
     assert KerasModel(nets.subclassed()).activation == "softmax"
     assert "scores" not in KerasModel(nets.functional()).facts
 

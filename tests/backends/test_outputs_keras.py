@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from engines import ENGINES, run_on
+from engines import ENGINES, seen
 
 NET = Path(__file__).with_name("outputs_net.py")
 TOLERANCE = 2e-4
 
 
-@functools.cache
-def seen(framework: str, engine: str) -> dict[str, Any]:
-    """What a process of its own sees in the network."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "seen.npz"
-        done = run_on(engine, str(NET), framework, str(out))
-        assert done.returncode == 0, done.stderr[-4000:]
-        with np.load(out) as arrays:
-            return dict(arrays)
-
-
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_target_has_the_same_value_and_gradient(engine: str) -> None:
-    ours, theirs = seen("torch", "torch"), seen("keras", engine)
+    ours, theirs = seen(NET, "torch", "torch"), seen(NET, "keras", engine)
     own = {name.removeprefix("own/") for name in theirs if name.startswith("own/")}
     assert ours.keys() == {name for name in theirs if not name.startswith("own/")}
     assert own == {name for name in ours if "body" not in name}
