@@ -38,6 +38,7 @@ class Model(ABC):
     abilities = ("activations", "gradients", "weights", "replace", "classes", "tape")
     even_batches = False  #: whether a batch of another size costs more than its pictures: compiling, say
     precision = "float32"  #: the floating type that it computes in, as NumPy and frameworks call it
+    compiling: float = 0.0  #: seconds that compiling passes has taken so far, where a backend compiles
     #: Whether random numbers were drawn when its layers were found; None where nobody looked.
     draws: bool | None = None
 
