@@ -38,7 +38,6 @@ class Model(ABC):
     abilities = ("activations", "gradients", "weights", "replace", "classes", "tape")
     even_batches = False  #: whether a batch of another size costs more than its pictures: compiling, say
     precision = "float32"  #: the floating type that it computes in, as NumPy and frameworks call it
-    compiling: float = 0.0  #: seconds that compiling passes has taken so far, where a backend compiles
     #: Whether random numbers were drawn when its layers were found; None where nobody looked.
     draws: bool | None = None
 
@@ -90,6 +89,11 @@ class Model(ABC):
     def can(self) -> frozenset[str]:
         """What this model is able to do, of `Model.abilities`."""
         return frozenset(ability for ability in self.abilities if not self.why_no(ability))
+
+    @property
+    def compiling(self) -> float:
+        """Seconds that compiling passes has taken so far; a backend that compiles overrides this."""
+        return 0.0
 
     def why_no(self, ability: str) -> str | None:
         """Why this model lacks an ability, in words; None if it has it. A tape is tried, once."""

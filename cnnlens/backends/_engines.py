@@ -94,7 +94,10 @@ class Reading(keras.StatelessScope):  # type: ignore[misc]
 
 def _detached(variable: Any) -> Any:
     """The value without its graph, so that no gradient of it is made; None where it has no value yet."""
-    return None if variable._value is None else variable._value.detach()
+    import torch
+
+    with torch._C.DisableTorchFunction():  # who follows the pass takes it for a constant
+        return None if variable._value is None else variable._value.detach()
 
 
 @contextmanager
