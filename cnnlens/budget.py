@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +14,8 @@ from .memory import MOST, Appetite, from_shapes, in_words, is_ample, measured, r
 if TYPE_CHECKING:
     from .model import Model
 
+LARGER = (8, 16, 32, 64, 128, 256)  #: batches tried where a model does not run on a processor
+
 
 class Budget:
     """The bytes a model's passes may take; by default half of what was free when it was first asked."""
@@ -20,6 +24,8 @@ class Budget:
         self._model = model
         self._asked: int | None = None
         self._appetites: dict[bool, Appetite] = {}
+        self._paces: dict[bool, int] = {}
+        self._clock = time.perf_counter
 
     @property
     def bytes(self) -> int:
@@ -31,10 +37,19 @@ class Budget:
     @bytes.setter
     def bytes(self, asked: str | int) -> None:
         self._asked = read_memory(asked)
+        self._paces.clear()
         self._appetites.clear()  # a larger one is measured by more pictures
 
-    def batch(self, gradients: bool, most: int = MOST) -> int:
-        """Pictures per pass, 1 to `most`; Unmet where one takes more than there is."""
+    def batch(self, gradients: bool, most: int | None = None) -> int:
+        """Pictures per pass, 1 to `most`; Unmet where one takes more than there is.
+
+        Without `most` as many as are run fastest: `MOST` on a processor, what a probe finds elsewhere.
+        """
+        if most is None:
+            most = MOST if self._model.device == "cpu" else self._pace(gradients)
+        return self._fitting(gradients, most)
+
+    def _fitting(self, gradients: bool, most: int) -> int:
         takes = self._appetites.get(gradients)
         if takes is None:
             if is_ample(self._model.layers, self._picture, self.bytes, most):
@@ -49,6 +64,24 @@ class Budget:
                 "or a smaller picture by --preprocess"
             )
         return count
+
+    def _pace(self, gradients: bool) -> int:
+        """The batch from which on a larger one saves less than a tenth of the time per picture, found once."""
+        if gradients not in self._paces:
+            best, least = MOST, math.inf
+            with self._model.lock:
+                for size in LARGER:
+                    if self._fitting(gradients, size) < size:
+                        break
+                    self._run(size, gradients)  # what is made ready for a size is not counted
+                    started = self._clock()
+                    self._run(size, gradients)
+                    each = (self._clock() - started) / size
+                    if each > 0.9 * least:
+                        break
+                    best, least = size, each
+            self._paces[gradients] = best
+        return self._paces[gradients]
 
     def appetite(self, gradients: bool) -> Appetite:
         """What passes take, found once: measured where the device tells, else estimated from shapes."""

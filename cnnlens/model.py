@@ -20,7 +20,7 @@ from .arrays import Array
 from .budget import Budget
 from .errors import BadInput, UnknownName, Unmet
 from .layer import Layer
-from .memory import MOST, free_memory, peak_of
+from .memory import free_memory, peak_of
 from .outputs import Output, is_output
 from .passes import Box, Fill, Pass, Replay, Trace
 from .preprocess import InputSpec
@@ -285,10 +285,11 @@ class Model(ABC):
         """Pictures per forward pass of batched work, as `batch_for`."""
         return self.batch_for()
 
-    def batch_for(self, *, gradients: bool = False, most: int = MOST) -> int:
+    def batch_for(self, *, gradients: bool = False, most: int | None = None) -> int:
         """How many pictures at once, 1 to `most`, stay within `memory`; Unmet where one does not.
 
-        Where shapes do not settle it, passes over grey pictures are run, once, to measure.
+        Unless `most` is said it is what runs fastest: 10 on a processor, elsewhere what a short probe finds.
+        Passes over grey pictures are run for it, once, and where shapes do not settle what a pass takes.
         """
         return self._budget.batch(gradients, most)
 

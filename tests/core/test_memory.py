@@ -222,3 +222,29 @@ def test_the_budget_comes_in_by_wrap_and_is_refused_before_anything_is_opened(ti
         cnnlens.wrap(module, memory="plenty")
     with pytest.raises(BadInput, match="memory is a number of bytes"):
         cnnlens.load("no such file.pt", memory="plenty")
+
+
+def test_elsewhere_than_on_a_processor_the_batch_is_the_one_that_runs_fastest(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch costs 1 s and 10 ms a picture up to 64 pictures, of which each beyond costs a second more."""
+    now, run = 0.0, []
+
+    def passed(count: int, gradients: bool) -> None:
+        nonlocal now
+        run.append(count)
+        now += 1 + 0.01 * count + max(0, count - 64)
+
+    tiny.device = "cuda:0"
+    monkeypatch.setattr(tiny._budget, "_run", passed)
+    monkeypatch.setattr(tiny._budget, "_clock", lambda: now)
+    tiny.memory = "100GB"
+    assert tiny.batch == 64 and run == [8, 8, 16, 16, 32, 32, 64, 64, 128, 128]
+    assert tiny.batch == 64 and len(run) == 10, "found once"
+    assert tiny.batch_for(most=20) == 20
+    monkeypatch.setattr(tiny, "_budget", type(tiny._budget)(tiny))
+    monkeypatch.setattr(tiny._budget, "_run", passed)
+    monkeypatch.setattr(tiny._budget, "_clock", lambda: now)
+    monkeypatch.setattr(tiny._budget, "appetite", lambda gradients: Appetite(10**6, 10**6))
+    tiny.memory = "20MB"
+    assert tiny.batch == 16, "no more than fit"

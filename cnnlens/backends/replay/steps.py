@@ -50,7 +50,7 @@ class Step:
 
     def run(self, given: Sequence[Tensor]) -> Tensor:
         """What it makes of other values, (n, …) each."""
-        if self.frees and not torch.is_grad_enabled():
+        if self.frees:
             return self._overwritten(given[0])
         leaves, count = list(self.leaves), len(given[0])
         for leaf, tensor in zip(self.reads, given, strict=True):
