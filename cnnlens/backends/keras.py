@@ -31,6 +31,7 @@ from ._keras_layers import (
     weights_of,
 )
 from ._keras_opaque import Opaque
+from ._keras_precision import why_not_lowered, within_of
 from ._keras_tape import Recording
 from ._keras_taps import Graph, Taps, graph_of
 
@@ -104,7 +105,7 @@ class KerasModel(Model):
             return [scores, *(taps.seen[name] for name in inner)]
 
         zeros = [self._laid(np.zeros((len(fed), *self._shape(name)), np.float32), name) for name in added]
-        with unchanged(self.native):
+        with unchanged(self.native), within_of(self)():
             (scores, *outs), pull = differentiate(function, zeros)
         activations = {name: self._restored(array(out), name) for name, out in zip(inner, outs, strict=True)}
         puller = self._puller(pull, inner, added, len(fed), single=len(scores.shape) == 1)
@@ -115,7 +116,12 @@ class KerasModel(Model):
         if isinstance(self._body, Opaque):
             raise Unmet(self._body.cannot["activations"])
         x = keras.ops.convert_to_tensor(self._laid(fed, "input"))
-        return Recording(self._body, self.native, x, self._axes["input"]).run()
+        with within_of(self).in_full():
+            return Recording(self._body, self.native, x, self._axes["input"]).run()
+
+    def why_not_lowered(self) -> str | None:
+        """As everywhere; where Keras runs on PyTorch, torch tries."""
+        return why_not_lowered(self)
 
     def replay(self, fed: Array, *, keep: Sequence[str] = (), at: str = "input") -> Replay:
         """One pass over `fed` to be run again: see `Model.replay`. On PyTorch only."""
@@ -125,7 +131,7 @@ class KerasModel(Model):
         from .replay.replayed import Border
 
         axis = 2 if self._axes["input"] == 1 and self._has_channels else 1
-        border = Border(self._tensor, self._read, self._shape)
+        border = Border(self._tensor, self._read, self._shape, within_of(self))
         laid = self._tensor(fed, "input")
         return replay_of(self._body, self.native, laid, border, keep, at, (axis, axis + 1))
 
