@@ -93,7 +93,9 @@ def hide(model: Model, image: Array, boxes: Sequence[Box], fill: Fill, tick: Cal
         own = model.trace(hidden(image, ends, fill)).scores
         return all(_agree(replay.hide(covered, [box]), row[None]) for box, row in zip(ends, own, strict=True))
 
-    exact = len(boxes) > FEW and model.in_full is model  # what a box changes, and rounding, are not told apart
+    exact = (
+        len(boxes) > FEW and model.in_full is model
+    )  # what a box changes, and rounding, are not told apart
     replay = _held(model, image, (), "input", holds) if exact else None
     if replay is None:
         scores: list[Array] = []
@@ -143,7 +145,10 @@ def _held(
 
 
 def _agree(found: Array, own: Array, slack: float = 0.0) -> bool:
-    """Equal but for rounding, with `slack` for a lower precision's, a share of the largest; what differs by more was not the same computation."""
+    """Equal but for rounding; what differs by more was not the same computation.
+
+    `slack` is allowed for a lower precision's rounding, as a share of the largest.
+    """
     largest = float(np.abs(own[np.isfinite(own)]).max(initial=0))
     return found.shape == own.shape and np.allclose(
         found, own, rtol=1e-3, atol=max(1e-4, slack) * largest, equal_nan=True

@@ -70,9 +70,7 @@ def _looked(
         started = time.perf_counter()
         panels = _called(chosen, model, probe, resolved)
         panels += diagnose(model, probe, panels, chosen.needs, resolved, chosen.by_target)
-        cost = chosen.cost_of(model, resolved)
-        by_gradients = "gradients" in chosen.needs or (cost.backwards > 0 and "tape" not in chosen.needs)
-        notes, precision = rounded(model, probe, chosen.needs, by_gradients, cost != (0, 0))
+        notes, precision = rounded(model, probe, chosen, resolved)
         panels += notes
         panels += _with_care(verdict, panels)
         seconds = time.perf_counter() - started

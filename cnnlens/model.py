@@ -259,7 +259,8 @@ class Model(ABC):
     def tape(self, x: Array) -> Tape:
         """One pass over pictures (n, h, w, c) in [0, 1] as a list of calls, each with its own derivative.
 
-        It ends at the scores, and is in full precision always. Raises Unmet where the network does what no tape can hold.
+        It ends at the scores, and is in full precision whatever was asked for. Raises Unmet where the network does
+        what no tape can hold.
         """
         x, _ = self._checked(x, (), {})
         if reason := self.cannot.get("tape"):

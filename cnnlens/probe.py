@@ -178,7 +178,9 @@ class Probe:
     def tape(self) -> Tape:
         """The pass over this picture as a list of calls, each with its own derivative."""
         tape, memory = self.model.tape(self.pixels[None]), self._memory
-        if memory.scores is None and self.in_full is self:  # the pass has been made: nobody needs another for them
+        if (
+            memory.scores is None and self.in_full is self
+        ):  # the pass has been made: nobody needs another for them
             memory.scores = frozen(tape.scores[0])
         return tape
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from .errors import Unmet
 from .model import Model
 from .panels import Note
 from .probe import Probe
+from .visualiser import Visualiser
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def is_lowered(model: Model) -> bool:
@@ -49,7 +52,7 @@ def _gradients(probe: Probe, full: Probe) -> dict[str, Any]:
     return {"gradient_correlation": _correlation(one, other)}
 
 
-def _correlation(one: Array, other: Array) -> float | None:
+def _correlation(one: Numbers, other: Numbers) -> float | None:
     if not (np.isfinite(one).all() and np.isfinite(other).all() and np.ptp(one) and np.ptp(other)):
         return None
     one, other = one - one.mean(), other - other.mean()
@@ -72,7 +75,7 @@ def _winners(scores: Array, full: Array, model: Model) -> dict[str, Any]:
     return {"top1": model.class_name(int(one)), "top1_in_full": model.class_name(int(other))}
 
 
-def told(found: dict[str, Any], probe: Probe, needs: Collection[str]) -> Iterator[Note]:
+def told(found: Mapping[str, Any], probe: Probe, chosen: Visualiser[Any, Any]) -> Iterator[Note]:
     """The same in words; first of all, loudly, where the answer itself is another one."""
     low, full, name = found["computed_in"], probe.model.weights_in, probe.target.label(probe.model)
     if found.get("top1") != found.get("top1_in_full"):
@@ -88,10 +91,10 @@ def told(found: dict[str, Any], probe: Probe, needs: Collection[str]) -> Iterato
     )
     if places := found.get("places_won_by_another"):
         text += f"; ANOTHER CLASS WINS at {100 * places:.2g} % of the places"
-    yield Note(text + _of_gradients(found, full) + _of_tape(needs, low, full))
+    yield Note(text + _of_gradients(found, full) + _of_the_rest(chosen, full))
 
 
-def _of_gradients(found: dict[str, Any], full: str | None) -> str:
+def _of_gradients(found: Mapping[str, Any], full: str | None) -> str:
     if "gradient_correlation" not in found:
         return ""
     correlation = found["gradient_correlation"]
@@ -101,31 +104,32 @@ def _of_gradients(found: dict[str, Any], full: str | None) -> str:
     return f"; gradients at the pixels cannot be compared with those in {full}: {why}"
 
 
-def _of_tape(needs: Collection[str], low: str, full: str | None) -> str:
-    return f"; its tape, and what is walked back over it, stays in {full}" if "tape" in needs else ""
+def _of_the_rest(chosen: Visualiser[Any, Any], full: str | None) -> str:
+    """What is not lowered."""
+    tape = f"; its tape, and what is walked back over it, stays in {full}" if "tape" in chosen.needs else ""
+    past = f"; what it runs past cnnlens stays in {full}" if chosen.frameworks else ""
+    return tape + past
 
 
 def rounded(
-    model: Model, probe: Probe | None, needs: Collection[str], gradients: bool, passes: bool
+    model: Model, probe: Probe | None, chosen: Visualiser[Any, Any], settings: Mapping[str, Any]
 ) -> tuple[tuple[Note, ...], dict[str, Any]]:
     """Notes and facts on the error of a lower precision; nothing of a model in full precision.
 
-    `needs` is what the visualiser asked of the model, `gradients` whether it may have read any, `passes` whether it
-    ran the model at all. Without a picture a grey one tells.
+    Gradients are compared where the visualiser declares them or the probe has any. Without a picture a grey one tells.
     """
     if not is_lowered(model):
         return (), {}
-    if probe is None and not passes:
-        return (Note(f"no pass was made: the weights are {model.weights_in}, and shown as they are"),), {
-            "precision": {"computed_in": model.weights_in}
-        }
-    grey = probe is None
+    cost = chosen.cost_of(model, settings)
+    if probe is None and not cost.forwards + cost.backwards:
+        note = Note(f"no pass was made: the weights are {model.weights_in}, and shown as they are")
+        return (note,), {"precision": {"computed_in": model.weights_in}}
+    spec = model.input
+    asked = probe or Probe(model, np.full((spec.height, spec.width, spec.channels), 0.5, np.float32))
+    by_gradients = "gradients" in chosen.needs or (cost.backwards > 0 and "tape" not in chosen.needs)
+    found = measure(asked, by_gradients or asked.has_gradients)
+    notes = tuple(told(found, asked, chosen))
     if probe is None:
-        spec = model.input
-        probe = Probe(model, np.full((spec.height, spec.width, spec.channels), 0.5, np.float32))
-    found = measure(probe, gradients or probe.has_gradients)
-    notes = tuple(told(found, probe, needs))
-    if grey:
         found["measured_on"] = "a grey picture"
-        notes = (*notes, Note("there is no picture here: the error is that of a grey one"))
+        notes += (Note("there is no picture here: the error is that of a grey one"),)
     return notes, {"precision": found}

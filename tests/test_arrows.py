@@ -52,7 +52,7 @@ ARROWS: dict[str, set[str]] = {
     "backends": {"passes", "arrays", "errors", "layer", "model", "outputs", "preprocess", "tape", "targets"},
     "opening": {"backends", "checkpoints", "errors", "labels", "memory", "model", "precision"},
     # what a precision did to a picture
-    "rounding": {"arrays", "errors", "model", "panels", "probe", "targets"},
+    "rounding": {"arrays", "errors", "model", "panels", "probe", "visualiser"},
     "demo": {"errors", "opening"},
     # which layers have places of the picture, and which of them to take
     "tokens": {"arrays", "errors", "layer", "model"},

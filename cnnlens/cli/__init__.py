@@ -237,7 +237,9 @@ def doctor(
     from ..doctor import doctor as examine
 
     if opening["precision"] is not None:
-        raise UsageError("doctor tells the model from its preparation in full precision: leave --precision out")
+        raise UsageError(
+            "doctor tells the model from its preparation in full precision: leave --precision out"
+        )
     opened = open_model(model, opening)
     with Progress("doctor") as progress:
         found = examine(opened, folder, labels_csv=labels_csv, limit=limit, progress=progress)
