@@ -116,7 +116,7 @@ def test_weights_flags_and_autocast_are_as_they_were() -> None:
     look(low, PICTURE, "saliency")
     look(low, PICTURE, "rise", cells=3, masks=24)
     look(low, PICTURE, "lrp")
-    assert_untouched(low, before, "bf16")
+    assert_untouched(before, snapshot(low), "bf16")
     assert autocast() == state and all(p.dtype == torch.float32 for p in native.parameters())
     assert all(p.requires_grad and p.grad is None for p in native.parameters()) and native.training
 
