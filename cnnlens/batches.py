@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 AT_ONCE = 64  #: boxes hidden at once, where each of them changes little
 FEW = 8  #: boxes, that are not worth recording a pass for
-Ran = Callable[[Array, Sequence[str], Target | None, Replay | None], Trace]
+Ran = Callable[["Model", Array, Sequence[str], Target | None, Replay | None], Trace]
+#: How far two ways to round one computation lie apart at most: some ten times what a number is rounded by.
+ROUNDING = {"bfloat16": 0.05, "float16": 0.006}
 BLOCKS = 4  #: into which a picture is divided each way at most, to hide near boxes together
 
 
@@ -42,10 +44,12 @@ def in_batches(
     size, rest = model.batch_for(gradients=target is not None), iter(values)
     filled, replay = False, None
 
-    def ran(batch: Array, watch: Sequence[str], target: Target | None, replay: Replay | None) -> Trace:
+    def ran(
+        by: Model, batch: Array, watch: Sequence[str], target: Target | None, replay: Replay | None
+    ) -> Trace:
         if image is None:
-            return model.trace(batch, watch=watch, target=target, replay=replay)
-        return model.trace(image[None], watch=watch, target=target, replace={at: batch}, replay=replay)
+            return by.trace(batch, watch=watch, target=target, replay=replay)
+        return by.trace(image[None], watch=watch, target=target, replace={at: batch}, replay=replay)
 
     while some := list(itertools.islice(rest, size)):
         more = list(itertools.islice(rest, 1))
@@ -56,7 +60,7 @@ def in_batches(
             replay = _held_to_two(model, np.stack(some[:2]), names, at, image, ran)
         # a last batch that is filled up needs nothing compiled for its size
         spare = size - len(some) if model.even_batches and filled else 0
-        seen = ran(np.stack(some + some[-1:] * spare), watch, target, replay)
+        seen = ran(model, np.stack(some + some[-1:] * spare), watch, target, replay)
         yield seen.of_first(len(some)) if spare else seen
         filled = True
 
@@ -64,12 +68,18 @@ def in_batches(
 def _held_to_two(
     model: Model, two: Array, names: Sequence[str], at: str, image: Array | None, ran: Ran
 ) -> Replay | None:
-    """A replay that gives for two values what the model gives."""
+    """A replay that gives for two values what the model gives.
+
+    In a lower precision the two round differently, so one is held as strictly in full precision first.
+    """
+    if model.in_full is not model and _held_to_two(model.in_full, two, names, at, image, ran) is None:
+        return None
 
     def holds(replay: Replay) -> bool:
-        found, own = ran(two, names, None, replay), ran(two, names, None, None)
+        found, own = ran(model, two, names, None, replay), ran(model, two, names, None, None)
         pairs = [(found.activations[name], values) for name, values in own.activations.items()]
-        return all(_agree(a, b) for a, b in [(found.scores, own.scores), *pairs])
+        slack = ROUNDING[model.precision] if model.in_full is not model else 0.0
+        return all(_agree(a, b, slack) for a, b in [(found.scores, own.scores), *pairs])
 
     return _held(model, two[0] if image is None else image, names, at, holds)
 
@@ -83,11 +93,14 @@ def hide(model: Model, image: Array, boxes: Sequence[Box], fill: Fill, tick: Cal
         own = model.trace(hidden(image, ends, fill)).scores
         return all(_agree(replay.hide(covered, [box]), row[None]) for box, row in zip(ends, own, strict=True))
 
-    replay = _held(model, image, (), "input", holds) if len(boxes) > FEW else None
+    exact = (
+        len(boxes) > FEW and model.in_full is model
+    )  # what a box changes, and rounding, are not told apart
+    replay = _held(model, image, (), "input", holds) if exact else None
     if replay is None:
         scores: list[Array] = []
         pictures = (hidden(image, [box], fill)[0] for box in boxes)
-        for ran in in_batches(model, pictures, replayed=len(boxes) <= FEW):
+        for ran in in_batches(model, pictures, replayed=not exact):
             scores.append(ran.scores)
             tick(sum(map(len, scores)))
         return np.concatenate(scores)
@@ -131,9 +144,12 @@ def _held(
         return None
 
 
-def _agree(found: Array, own: Array) -> bool:
-    """Equal but for rounding; what differs by more was not the same computation."""
+def _agree(found: Array, own: Array, slack: float = 0.0) -> bool:
+    """Equal but for rounding; what differs by more was not the same computation.
+
+    `slack` is allowed for a lower precision's rounding, as a share of the largest.
+    """
     largest = float(np.abs(own[np.isfinite(own)]).max(initial=0))
     return found.shape == own.shape and np.allclose(
-        found, own, rtol=1e-3, atol=1e-4 * largest, equal_nan=True
+        found, own, rtol=1e-3, atol=max(1e-4, slack) * largest, equal_nan=True
     )

@@ -20,9 +20,9 @@ LARGER = (8, 16, 32, 64, 128, 256)  #: batches tried where a model does not run 
 class Budget:
     """The bytes a model's passes may take; by default half of what was free when it was first asked."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, like: Budget | None = None) -> None:
         self._model = model
-        self._asked: int | None = None
+        self._asked: int | None = like._asked if like else None
         self._appetites: dict[bool, Appetite] = {}
         self._paces: dict[bool, int] = {}
         self._clock = time.perf_counter

@@ -18,6 +18,7 @@ from .model import Model
 from .panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from .probe import Probe, Progress
 from .result import Result, Sheet
+from .rounding import rounded
 from .targets import Target, read_target
 from .verdict import Verdict
 from .versions import versions
@@ -69,9 +70,11 @@ def _looked(
         started = time.perf_counter()
         panels = _called(chosen, model, probe, resolved)
         panels += diagnose(model, probe, panels, chosen.needs, resolved, chosen.by_target)
+        notes, precision = rounded(model, probe, chosen, resolved)
+        panels += notes
         panels += _with_care(verdict, panels)
         seconds = time.perf_counter() - started
-        facts = _facts(model, chosen, resolved, probe) | batch
+        facts = _facts(model, chosen, resolved, probe) | batch | precision
         facts |= {"verdict": verdict.facts(), "seconds": round(seconds, 4)}
     pixels = probe.pixels if probe is not None else None
     return Result(panels=panels, facts=facts, pixels=pixels)

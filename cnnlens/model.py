@@ -23,6 +23,7 @@ from .layer import Layer
 from .memory import free_memory, peak_of
 from .outputs import Output, is_output
 from .passes import Box, Fill, Pass, Replay, Trace
+from .precision import computing_in, read_precision
 from .preprocess import InputSpec
 from .tape import CallInfo, Tape
 from .targets import Target, probabilities
@@ -38,6 +39,8 @@ class Model(ABC):
     abilities = ("activations", "gradients", "weights", "replace", "classes", "tape")
     even_batches = False  #: whether a batch of another size costs more than its pictures: compiling, say
     precision = "float32"  #: the floating type that it computes in, as NumPy and frameworks call it
+    #: The floating type of its weights, of a model that `computing_in` made; None where nobody asked for a precision.
+    weights_in: str | None = None
     #: Whether random numbers were drawn when its layers were found; None where nobody looked.
     draws: bool | None = None
 
@@ -241,10 +244,28 @@ class Model(ABC):
         if reason:
             raise Unmet(f"{self.name} has no {ability}: {reason}")
 
+    def computing_in(self, precision: str) -> Model:
+        """This model with its passes in `fp32`, `bf16` or `fp16`, or the long names; itself where they are already.
+
+        The weights, the tape and all that is read off the network stay as they are. Raises UsageError for what
+        is no precision, Unmet where passes cannot be run in it.
+        """
+        return computing_in(self, read_precision(precision))
+
+    @property
+    def in_full(self) -> Model:
+        """The model computing in what its weights are; itself where it does."""
+        return self if self.weights_in is None else computing_in(self, self.weights_in)
+
+    def why_not_lowered(self) -> str | None:
+        """Why passes cannot run in `precision` where the weights have another; None where they can."""
+        return f"the {self.framework} backend computes in what the weights are: leave the precision out"
+
     def tape(self, x: Array) -> Tape:
         """One pass over pictures (n, h, w, c) in [0, 1] as a list of calls, each with its own derivative.
 
-        It ends at the scores. Raises Unmet where the network does what no tape can hold.
+        It ends at the scores, and is in full precision whatever was asked for. Raises Unmet where the network does
+        what no tape can hold.
         """
         x, _ = self._checked(x, (), {})
         if reason := self.cannot.get("tape"):
@@ -263,7 +284,7 @@ class Model(ABC):
         The tape is held to the network's own scores here, once.
         """
         grey = np.full((1, self.input.height, self.input.width, self.input.channels), 0.5, np.float32)
-        tape, scores = self.tape(grey), self.trace(grey).scores
+        tape, scores = self.tape(grey), self.in_full.trace(grey).scores
         largest = float(np.abs(scores[np.isfinite(scores)]).max(initial=0))
         if not np.allclose(tape.scores, scores, rtol=1e-3, atol=1e-4 * largest, equal_nan=True):
             raise Unmet(

@@ -13,6 +13,7 @@ from .checkpoints.inspection import Inspection as Inspection
 from .labels import check_count, imagenet, read_labels
 from .memory import read_memory
 from .model import Model
+from .precision import read_precision
 
 
 def load(
@@ -27,6 +28,7 @@ def load(
     custom: str | Path | Mapping[str, Any] | None = None,
     output: str | None = None,
     memory: str | int | None = None,
+    precision: str | None = None,
 ) -> Model:
     """Open a checkpoint: PyTorch weights with their architecture, or a Keras model of any age.
 
@@ -36,9 +38,11 @@ def load(
     `imagenet`; `device` cpu, cuda or mps; `custom` a Python file, or names and classes, of a Keras
     file's own layers: that file is run. `output` says which of several outputs is the scores, by its path
     (`aux`, `[1]`, `heads.age`); `memory` what its passes may take ("500MB", "2GiB", bytes; by default half
-    of what is free). Raises CannotOpen, Mismatch, Refused, UsageError.
+    of what is free); `precision` what its passes compute in ("bf16", "fp16", "fp32"; by default what its weights
+    are). Raises CannotOpen, Mismatch, Refused, UsageError; Unmet where it cannot compute in that precision.
     """
     budget = None if memory is None else read_memory(memory)  # what makes no sense is refused first
+    precision = None if precision is None else read_precision(precision)
     opened = open_checkpoint(
         Path(path), arch=arch, arch_args=arch_args or {}, device=device, trust=trust, custom=custom
     )
@@ -51,6 +55,7 @@ def load(
         output=output,
         facts={**opened.facts, **own},
         memory=budget,
+        precision=precision,
     )
 
 
@@ -63,18 +68,23 @@ def wrap(
     output: str | None = None,
     facts: Mapping[str, Any] | None = None,
     memory: str | int | None = None,
+    precision: str | None = None,
 ) -> Model:
     """Adapt a model that is in memory: a `torch.nn.Module` or a `keras.Model`. It stays as it is.
 
     `output` says which of several outputs is the scores, by its path (`aux`, `[1]`, `heads.age`).
-    `memory` is what its passes may take, by default half of what is free.
+    `memory` is what its passes may take, by default half of what is free. `precision` is what they compute in
+    ("bf16", "fp16", "fp32"), by default what the weights are; results then say what the lower one did to them.
 
     A model of exactly a thousand classes is given ImageNet's names unless `labels` says otherwise; the
     facts say which of the two it was.
     """
     names = read_labels(labels)
     budget = None if memory is None else read_memory(memory)
+    asked = None if precision is None else read_precision(precision)
     model = adapt(native, preprocess=preprocess, classes=names, name=name, output=output, facts=facts)
+    if asked is not None:
+        model = model.computing_in(asked)
     if budget is not None:
         model.memory = budget
     count = model.outputs[-1]

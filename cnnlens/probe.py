@@ -45,6 +45,22 @@ class Probe:
         self._target = read_target(target, model)
         self._memory = _Memory(activations={"input": self.pixels})
 
+    @property
+    def has_gradients(self) -> bool:
+        """Whether a gradient of any target has been asked of it."""
+        return bool(self._memory.gradients)
+
+    @property
+    def in_full(self) -> Probe:
+        """This picture and target held to the model in full precision; itself where it computes in that."""
+        if self.model.weights_in in (None, self.model.precision):
+            return self
+        if self._memory.full is None:  # a memory of its own: what was seen is not mixed between precisions
+            self._memory.full = copy.copy(self)
+            self._memory.full.model = self.model.in_full
+            self._memory.full._memory = _Memory(activations={"input": self.pixels})
+        return self._memory.full.towards(self.target)
+
     def towards(self, target: str | int | Target | None = None, progress: Progress | None = None) -> Probe:
         """A probe of the same picture with another target or progress, and the same memory."""
         other = copy.copy(self)
@@ -161,9 +177,11 @@ class Probe:
     @functools.cached_property
     def tape(self) -> Tape:
         """The pass over this picture as a list of calls, each with its own derivative."""
-        tape = self.model.tape(self.pixels[None])
-        if self._memory.scores is None:  # the pass has been made: nobody needs another for them
-            self._memory.scores = frozen(tape.scores[0])
+        tape, memory = self.model.tape(self.pixels[None]), self._memory
+        if (
+            memory.scores is None and self.in_full is self
+        ):  # the pass has been made: nobody needs another for them
+            memory.scores = frozen(tape.scores[0])
         return tape
 
     def walk(self, rule: Rule | None = None) -> Array:
@@ -224,3 +242,4 @@ class _Memory:
     activations: dict[str, Array]
     gradients: dict[tuple[Target, str], Array] = field(default_factory=dict)
     scores: Array | None = None
+    full: Probe | None = None  # the same picture in full precision

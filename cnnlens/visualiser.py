@@ -137,7 +137,8 @@ class Visualiser(Generic[P, A]):
     def _doubts(self, model: Model) -> Iterator[Approximate]:
         """What the host itself has against what is made by running this model."""
         if self.reads_image:
-            yield from doubts(model, bool(self.needs & {"gradients", "tape"}))
+            read = model if "gradients" in self.needs else model.in_full  # a tape is in full precision always
+            yield from doubts(read, bool(self.needs & {"gradients", "tape"}))
 
     def cost_of(self, model: Model, settings: Mapping[str, Any]) -> Cost:
         """The passes that one picture and one target will take with these settings."""

@@ -45,11 +45,14 @@ ARROWS: dict[str, set[str]] = {
     "memory": {"errors", "layer"},
     "budget": {"errors", "memory"},
     "batches": {"arrays", "errors", "passes", "targets"},
-    "model": {"batches", "passes", "arrays", "budget", "errors", "layer", "memory", "outputs",
+    "precision": {"budget", "errors"},
+    "model": {"batches", "passes", "precision", "arrays", "budget", "errors", "layer", "memory", "outputs",
               "preprocess", "tape", "targets"},
     "checkpoints": {"errors", "labels", "preprocess"},
     "backends": {"passes", "arrays", "errors", "layer", "model", "outputs", "preprocess", "tape", "targets"},
-    "opening": {"backends", "checkpoints", "errors", "labels", "memory", "model"},
+    "opening": {"backends", "checkpoints", "errors", "labels", "memory", "model", "precision"},
+    # what a precision did to a picture
+    "rounding": {"arrays", "errors", "model", "panels", "probe", "visualiser"},
     "demo": {"errors", "opening"},
     # which layers have places of the picture, and which of them to take
     "tokens": {"arrays", "errors", "layer", "model"},
@@ -69,7 +72,8 @@ ARROWS: dict[str, set[str]] = {
     "render": {"arrays", "errors", "panels"},
     "result": {"arrays", "errors", "panels", "render"},
     "look": {
-        "arrays", "diagnosis", "errors", "images", "model", "panels", "probe", "registry", "result", "targets",
+        "arrays", "diagnosis", "errors", "images", "model", "panels", "probe", "registry", "result", "rounding",
+        "targets",
         "verdict", "versions", "visualiser",
     },
     "versions": set(),
@@ -105,6 +109,7 @@ SEEN_BY_TYPES: dict[str, set[str]] = {
     "cli": {"model", "result"},
     "demo": {"model"},
     "hookspecs": {"visualiser"},
+    "precision": {"model"},
     "render": {"result"},
     "targets": {"model"},
 }

@@ -147,7 +147,23 @@ def test_arguments_of_an_architecture(shell: Shell) -> None:
     assert json.loads(told.output)[0]["shape"][-1] == 5
 
 
+def test_a_lower_precision_and_what_it_cost(shell: Shell) -> None:
+    for asked in ("bf16", "bfloat16"):
+        told = json.loads(shell.run("saliency", shell.picture, "--precision", asked, "--json").output)
+        assert told["facts"]["precision"]["computed_in"] == "bfloat16"
+        assert told["facts"]["precision"]["score"] != told["facts"]["precision"]["score_in_full"]
+    assert (
+        "the model computes in bfloat16" in shell.run("saliency", shell.picture, "--precision", "bf16").output
+    )
+    plain, same = (
+        shell.run("saliency", shell.picture, *more).output for more in ([], ["--precision", "fp32"])
+    )
+    assert plain.splitlines()[1:] == same.splitlines()[1:] and "bfloat16" not in plain  # but for the seconds
+
+
 BAD = {
+    "a precision nobody knows": (2, ["run", "saliency", "M", "{p}", "--precision", "int8"], "bf16 (bfloat16)"),
+    "a precision for the doctor": (2, ["doctor", "M", "--precision", "bf16"], "leave --precision out"),
     "no such model": (1, ["run", "saliency", "{f}/none.pt", "{p}"], "no such checkpoint"),
     "a text file as model": (1, ["run", "saliency", "{f}/l.txt", "{p}"], "is a text file"),
     "a text file as picture": (1, ["run", "saliency", "M", "{f}/l.txt"], "l.txt is not a picture"),

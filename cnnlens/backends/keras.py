@@ -32,6 +32,7 @@ from ._keras_layers import (
 )
 from ._keras_opaque import Opaque
 from ._keras_passes import Passes
+from ._keras_precision import why_not_lowered, within_of
 from ._keras_tape import Recording
 from ._keras_taps import Graph, Taps, graph_of
 
@@ -103,7 +104,8 @@ class KerasModel(Model):
             [self._laid(values, name) for name, values in replace.items()],
             [(len(fed), *self._laid_shape(name)) for name in asked.inner],
         )
-        (scores, *outs), pull = self._passes.run(asked, given)
+        with within_of(self)():
+            (scores, *outs), pull = self._passes.run(asked, given)
         activations = {name: self._restored(array(out), name) for name, out in zip(inner, outs, strict=True)}
         puller = self._puller(pull, inner, asked.leaves, len(fed), single=len(scores.shape) == 1)
         return Pass(self._scores(scores), activations, puller)
@@ -118,7 +120,12 @@ class KerasModel(Model):
         if isinstance(self._body, Opaque):
             raise Unmet(self._body.cannot["activations"])
         x = keras.ops.convert_to_tensor(self._laid(fed, "input"))
-        return Recording(self._body, self.native, x, self._axes["input"]).run()
+        with within_of(self).in_full():
+            return Recording(self._body, self.native, x, self._axes["input"]).run()
+
+    def why_not_lowered(self) -> str | None:
+        """As everywhere; where Keras runs on PyTorch, torch tries."""
+        return why_not_lowered(self)
 
     def replay(self, fed: Array, *, keep: Sequence[str] = (), at: str = "input") -> Replay:
         """One pass over `fed` to be run again: see `Model.replay`. On PyTorch only."""
@@ -128,7 +135,7 @@ class KerasModel(Model):
         from .replay.replayed import Border
 
         axis = 2 if self._axes["input"] == 1 and self._has_channels else 1
-        border = Border(self._tensor, self._read, self._shape)
+        border = Border(self._tensor, self._read, self._shape, within_of(self))
         laid = self._tensor(fed, "input")
         return replay_of(self._body, self.native, laid, border, keep, at, (axis, axis + 1))
 

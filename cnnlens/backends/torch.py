@@ -26,6 +26,7 @@ from ._torch_detections import DETECTED, is_detections, prepares_itself, reached
 from ._torch_layers import Survey, survey
 from ._torch_memory import free_on, peak_on
 from ._torch_outputs import Outputs, shares
+from ._torch_precision import Within, why_not_lowered
 from ._torch_reach import QUANTISED, random_states
 from ._torch_recorder import Recorder, recording
 from ._torch_state import frozen_in_eval
@@ -187,7 +188,7 @@ class TorchModel(Model):
             if "input" in watch and differentiable:
                 taps["input"] = x = x.requires_grad_()
                 x = x.clone()
-            with self._follower.following(visit, only) if only else nullcontext():
+            with Within.of(self)(), self._follower.following(visit, only) if only else nullcontext():
                 output = self.module(x)
         if late := views.written():  # they were not on the pass that told which ones are
             self._survey.written |= late
@@ -211,22 +212,29 @@ class TorchModel(Model):
 
     def record(self, fed: Array) -> Tape:
         """A tape of one pass, up to the scores."""
-        recorder, end = self._recorded(fed)
+        with Within.of(self).in_full():
+            recorder, end = self._recorded(fed)
         if recorder.place_of(end) is None and self._survey.dead:
             raise Unmet(self._survey.dead)
         return tape_of(recorder, end, {layer.name for layer in self.layers})
+
+    def why_not_lowered(self) -> str | None:
+        """As everywhere: torch tries."""
+        return why_not_lowered(self)
 
     def replay(self, fed: Array, *, keep: Sequence[str] = (), at: str = "input") -> Replayed:
         """One pass over `fed` to be run again: see `Model.replay`."""
         if reason := cannot_replay(self.module):
             raise Unmet(reason)
-        recorder, end = self._recorded(fed)
+        within = Within.of(self)
+        with within():
+            recorder, end = self._recorded(fed)
         layers = {name: place for place, record in enumerate(recorder.records) for name in record.layers}
         for name in (*keep, *(() if at == "input" else (at,))):
             if name not in layers or name in recorder.handed_through:
                 raise Unmet(f"{name} hands on what others may read too, or nothing that is recorded")
         kept = [*keep, at] if at != "input" else keep
-        border = Border(self._laid, self._read, self._shape)
+        border = Border(self._laid, self._read, self._shape, within)
         return Replayed(program_of(recorder, end, layers, kept), self._laid(fed, "input"), border, at, (2, 3))
 
     def _recorded(self, fed: Array) -> tuple[Recorder, Tensor]:

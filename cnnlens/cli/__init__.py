@@ -64,6 +64,8 @@ def model_options(command: C) -> C:
                      help="which of several outputs is the scores: aux, [1], heads.age …"),
         click.option("--device", metavar="DEVICE", help="cpu, cuda or mps, for PyTorch"),
         _memory,
+        click.option("--precision", metavar="bf16|fp16|fp32",
+                     help="what passes compute in; by default what the weights are. Results say what it cost"),
         click.option("--trust", is_flag=True, help="open a file that holds code, and run that code"),
     )):  # fmt: skip
         command = option(command)
@@ -234,6 +236,10 @@ def doctor(
     """
     from ..doctor import doctor as examine
 
+    if opening["precision"] is not None:
+        raise UsageError(
+            "doctor tells the model from its preparation in full precision: leave --precision out"
+        )
     opened = open_model(model, opening)
     with Progress("doctor") as progress:
         found = examine(opened, folder, labels_csv=labels_csv, limit=limit, progress=progress)

@@ -242,9 +242,7 @@ def test_elsewhere_than_on_a_processor_the_batch_is_the_one_that_runs_fastest(
     assert tiny.batch == 64 and run == [8, 8, 16, 16, 32, 32, 64, 64, 128, 128]
     assert tiny.batch == 64 and len(run) == 10, "found once"
     assert tiny.batch_for(most=20) == 20
-    monkeypatch.setattr(tiny, "_budget", type(tiny._budget)(tiny))
-    monkeypatch.setattr(tiny._budget, "_run", passed)
-    monkeypatch.setattr(tiny._budget, "_clock", lambda: now)
     monkeypatch.setattr(tiny._budget, "appetite", lambda gradients: Appetite(10**6, 10**6))
-    tiny.memory = "20MB"
+    monkeypatch.setattr("cnnlens.budget.is_ample", lambda *given: False)
+    tiny.memory = "20MB"  # a new budget is probed anew
     assert tiny.batch == 16, "no more than fit"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...arrays import Array
+from ...errors import Unmet
 from ...passes import Box, Pass
+from .._torch_precision import Within
 from .hiding import Hiding
 from .program import Program, base_of
 
@@ -23,6 +25,7 @@ class Border:
     lay: Callable[[Array, str], Tensor]
     read: Callable[[Tensor, str], Array]
     shape: Callable[[str], tuple[int, ...]]  # of a layer's array, of one picture
+    within: Within = field(default_factory=Within)  # what passes run within
 
 
 class Replayed:
@@ -40,7 +43,7 @@ class Replayed:
         places = {name: self._place(name) for name in watch}
         leaves = set(places.values()) if differentiable else set()
         laid = self._border.lay(values, self._start)
-        with torch.inference_mode(False), torch.set_grad_enabled(differentiable):
+        with torch.inference_mode(False), torch.set_grad_enabled(differentiable), self._border.within():
             base = None if self._start == "input" else self._base
             goals = {self._program.end, *places.values()}
             found = self._program.run({self._at: laid}, goals, leaves=leaves, base=base)
@@ -56,6 +59,8 @@ class Replayed:
 
     def hide(self, cover: Array, boxes: Sequence[Box]) -> Array:
         """The scores (n, classes) of the picture with each box showing `cover` (1, h, w, c)."""
+        if self._border.within.is_lower:
+            raise Unmet("what a box can change is told apart from what it cannot in full precision only")
         with torch.inference_mode():
             return self._border.read(self._hiding.scores(self._border.lay(cover, "input"), boxes), "scores")
 
