@@ -93,9 +93,8 @@ def hide(model: Model, image: Array, boxes: Sequence[Box], fill: Fill, tick: Cal
         own = model.trace(hidden(image, ends, fill)).scores
         return all(_agree(replay.hide(covered, [box]), row[None]) for box, row in zip(ends, own, strict=True))
 
-    exact = (
-        len(boxes) > FEW and model.in_full is model
-    )  # what a box changes, and rounding, are not told apart
+    # in a lower precision what a box changes and what is rounded cannot be told apart
+    exact = len(boxes) > FEW and model.in_full is model
     replay = _held(model, image, (), "input", holds) if exact else None
     if replay is None:
         scores: list[Array] = []

@@ -67,7 +67,7 @@ def _looked(
     """Run what was settled, and see what is wrong with it."""
     with model.lock:
         batch = _batch(model, chosen, resolved)
-        started = time.perf_counter()
+        compiled, started = model.compiling, time.perf_counter()
         panels = _called(chosen, model, probe, resolved)
         panels += diagnose(model, probe, panels, chosen.needs, resolved, chosen.by_target)
         notes, precision = rounded(model, probe, chosen, resolved)
@@ -76,6 +76,8 @@ def _looked(
         seconds = time.perf_counter() - started
         facts = _facts(model, chosen, resolved, probe) | batch | precision
         facts |= {"verdict": verdict.facts(), "seconds": round(seconds, 4)}
+        if spent := model.compiling - compiled:  # of these seconds, and not again for the same question
+            facts["seconds_compiling"] = round(spent, 4)
     pixels = probe.pixels if probe is not None else None
     return Result(panels=panels, facts=facts, pixels=pixels)
 
@@ -99,9 +101,8 @@ def sheet(
     images = [images] if _is_one_picture(images) else list(images)
     chosen = [_known(v) for v in visualisers]
     own = {name: dict(values) for name, values in (settings or {}).items()}
-    settled = [
-        (v, *_settled(v, own.get(v.name, {}), model)) for v in chosen
-    ]  # or refused, before anything runs
+    # or refused, before anything runs
+    settled = [(v, *_settled(v, own.get(v.name, {}), model)) for v in chosen]
     for name in own:
         if name not in {v.name for v in chosen}:
             raise UnknownName("visualiser", name, (v.name for v in chosen), " among those asked for")

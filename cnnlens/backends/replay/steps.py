@@ -19,7 +19,7 @@ from .._torch_recorder import Record, run_function, tensors_of
 _SIZED = ("view", "reshape", "expand", "broadcast_to")
 _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu_,
-    "relu6": lambda value: value.clamp_(0, 6),
+    "relu6": lambda value: functional.relu6(value, inplace=True),
     "silu": lambda value: functional.silu(value, inplace=True),
     "hardswish": lambda value: functional.hardswish(value, inplace=True),
 }
@@ -76,7 +76,7 @@ class Step:
         low, high = (
             args[i] if i < len(args) else kwargs[name] for i, name in ((1, "min_val"), (2, "max_val"))
         )
-        return value.clamp_(low, high)
+        return functional.hardtanh(value, low, high, inplace=True)  # clamp_ would keep a copy for gradients
 
     @property
     def can_overwrite(self) -> bool:
