@@ -54,18 +54,18 @@ class TorchCall(Call):
     @property
     def output(self) -> Array:
         """What it handed on, (n, …)."""
-        return _numpy(self._record.out, self._record.axis)
+        return as_numpy(self._record.out, self._record.axis)
 
     @property
     def params(self) -> dict[str, Array]:
         """Its weights, laid out as everywhere in cnnlens."""
         kind, function = self.info.kind, self.info.function
-        return {name: _numpy(laid_out(name, t, kind, function), -1) for name, t in self._weights.items()}
+        return {name: as_numpy(laid_out(name, t, kind, function), -1) for name, t in self._weights.items()}
 
     def run(self, inputs: Sequence[Array], params: Mapping[str, Array] | None = None) -> Array:
         """What it makes of other inputs and other weights."""
         with torch.no_grad():
-            return _numpy(self._run(self._given(inputs), params or {}), self._record.axis)
+            return as_numpy(self._run(self._given(inputs), params or {}), self._record.axis)
 
     def pull(
         self,
@@ -88,17 +88,17 @@ class TorchCall(Call):
         given = self._given(inputs)
         with torch.enable_grad():
             out = self._run([t.requires_grad_() for t in given], params or {})
-        return _numpy(out, self._record.axis), lambda cotangent: self._pulled(cotangent, given, out)
+        return as_numpy(out, self._record.axis), lambda cotangent: self._pulled(cotangent, given, out)
 
     def _pulled(self, cotangent: Array, given: Sequence[Tensor], out: Tensor) -> tuple[Array, ...]:
-        back = _tensor(cotangent, self._record.axis, out)
+        back = as_tensor(cotangent, self._record.axis, out)
         asked: list[Tensor | None] = [None] * len(given)
         if out.requires_grad:
             wanted = [t for t in given if t.requires_grad]
             found = iter(torch.autograd.grad(out, wanted, back, retain_graph=True, allow_unused=True))
             asked = [next(found) if t.requires_grad else None for t in given]
         return tuple(
-            _numpy(torch.zeros_like(t) if g is None else g, axis)
+            as_numpy(torch.zeros_like(t) if g is None else g, axis)
             for t, g, axis in zip(given, asked, self._axes, strict=True)
         )
 
@@ -115,7 +115,7 @@ class TorchCall(Call):
 
     def _given(self, inputs: Sequence[Array]) -> list[Tensor]:
         return [
-            _tensor(values, axis, like)
+            as_tensor(values, axis, like)
             for values, axis, like in zip(inputs, self._axes, self._record.given, strict=True)
         ]
 
@@ -141,7 +141,7 @@ class TorchCall(Call):
         }
 
 
-def _numpy(values: Tensor, axis: int) -> Array:
+def as_numpy(values: Tensor, axis: int) -> Array:
     """As NumPy, channels last; no copy where torch's memory will do."""
     still = values.detach().to("cpu")
     still = still if still.dtype in (torch.float32, torch.float64) else still.float()
@@ -157,7 +157,7 @@ def _shared(values: Array) -> Tensor:
     )
 
 
-def _tensor(values: Array, axis: int, like: Tensor) -> Tensor:
+def as_tensor(values: Array, axis: int, like: Tensor) -> Tensor:
     """As torch has it: strides in the order that `like` has, for a call that flattens by `view`."""
     laid = np.asarray(values) if axis < 0 else np.moveaxis(np.asarray(values), -1, axis)
     if like.is_contiguous() or not laid.flags.writeable:
