@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_unflatten
 
 from ..arrays import Array
 from ..errors import Unmet
 from ..tape import Call, CallInfo, Tape, leading_to
 from ._torch_kinds import described, laid_in, laid_out, weights_of, with_weights
-from ._torch_recorder import Record, Recorder, run_function, tensors_of
+from ._torch_arguments import tensors_of
+from ._torch_recorder import Record, Recorder, run_function
 
 
 def tape_of(recorder: Recorder, end: Tensor, known: Collection[str]) -> Tape:
@@ -44,7 +44,7 @@ class TorchCall(Call):
         self._axes = record.axes
         # a value read twice, as in x * x, is two inputs
         reads = tuple(places[place] for place in record.reads.values())
-        kind, function, hyper = described(record.name, *self._called, reads=len(reads))
+        kind, function, hyper = described(record.name, *self._record.called, reads=len(reads))
         if record.steered:
             hyper = {**hyper, "steered": True}
         shape = tuple(self.output.shape[1:])
@@ -103,15 +103,8 @@ class TorchCall(Call):
         )
 
     @cached_property
-    def _called(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, kwargs = (
-            tree_unflatten(self._record.leaves, self._record.form) if self._record.form else ((), {})
-        )
-        return args, kwargs
-
-    @cached_property
     def _weights(self) -> dict[str, Tensor]:
-        return weights_of(self._record.name, *self._called, {id(t) for t in self._record.given})
+        return weights_of(self._record.name, *self._record.called, {id(t) for t in self._record.given})
 
     def _given(self, inputs: Sequence[Array]) -> list[Tensor]:
         return [
@@ -125,7 +118,9 @@ class TorchCall(Call):
             raise Unmet(f"{self.info.name} is no function of torch ({record.name}): it cannot be run again")
         for place, tensor in zip(record.reads, given, strict=True):
             leaves[place] = tensor
-        args, kwargs = tree_unflatten(leaves, record.form)
+        args: Any
+        assert record.shape is not None
+        args, kwargs = record.shape.put(leaves)
         if params:
             args, kwargs = with_weights(record.name, args, kwargs, self._laid(params, given[0]))
         out, target = run_function(record.function, args, kwargs, record.written)
