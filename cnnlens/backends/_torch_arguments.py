@@ -13,16 +13,18 @@ from torch import Tensor, nn
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 #: What is known to hold nothing; any other type is asked of torch's pytree.
-_PLAIN = {Tensor, nn.Parameter, int, float, bool, str, type(None), torch.Size, torch.dtype, torch.device, slice,
+_PLAIN = {Tensor, nn.Parameter, int, float, bool, str, type(None), torch.dtype, torch.device, slice,
           type(...), torch.memory_format}  # fmt: skip
 
 
 class Form(NamedTuple):
     """How arguments are put together: how many stand first, the names of the others, and which are lists."""
 
-    count: int
+    first: int
     names: tuple[str, ...]
-    lists: tuple[tuple[int, type, int], ...]  # where one begins among the leaves, what it is, how many it holds
+    lists: tuple[
+        tuple[int, type, int], ...
+    ]  # where one begins among the leaves, what it is, how many it holds
     tree: TreeSpec | None = None  # where something is nested deeper
 
     def put(self, leaves: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -38,7 +40,7 @@ class Form(NamedTuple):
                 values.append(kind(leaves[begin : begin + count]))
                 at = begin + count
             values += leaves[at:]
-        return tuple(values[: self.count]), dict(zip(self.names, values[self.count :], strict=True))
+        return tuple(values[: self.first]), dict(zip(self.names, values[self.first :], strict=True))
 
 
 def flat(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], Form]:

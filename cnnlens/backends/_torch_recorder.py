@@ -20,7 +20,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import TreeSpec, tree_flatten
 
 from ..errors import Unmet
-from ._torch_arguments import Form, flat, mapped, tensors_of
+from ._torch_arguments import Form, flat, mapped
+from ._torch_arguments import tensors_of as tensors_of
 from ._torch_calls import Call as Visited
 from ._torch_calls import Follower
 from ._torch_hooks import Hooks
@@ -256,9 +257,7 @@ class Recorder(TorchFunctionMode):
         axes = tuple(self.records[place].axis for place in reads.values())
         told = self.records[reads[0]].told if made.ndim == self.records[reads[0]].out.ndim else None
         name = type(made.grad_fn).__name__.removesuffix("Backward")
-        self._append(
-            Record(name, None, read, None, reads, made, None, False, told, axes, self._owner())
-        )
+        self._append(Record(name, None, read, None, reads, made, None, False, told, axes, self._owner()))
         self._held.append(made)
         self._places[id(made)] = len(self.records) - 1
 

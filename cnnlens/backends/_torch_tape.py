@@ -13,8 +13,8 @@ from torch import Tensor
 from ..arrays import Array
 from ..errors import Unmet
 from ..tape import Call, CallInfo, Tape, leading_to
-from ._torch_kinds import described, laid_in, laid_out, weights_of, with_weights
 from ._torch_arguments import tensors_of
+from ._torch_kinds import described, laid_in, laid_out, weights_of, with_weights
 from ._torch_recorder import Record, Recorder, run_function
 
 
