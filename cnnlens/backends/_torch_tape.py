@@ -47,16 +47,18 @@ class TorchCall(Call):
         kind, function, hyper = described(record.name, *self._record.called, reads=len(reads))
         if record.steered:
             hyper = {**hyper, "steered": True}
-        shape = tuple(self.output.shape[1:])
+        shape = list(record.out.shape)
+        if record.axis >= 0:
+            shape.append(shape.pop(record.axis))
         name = record.layers[0] if record.layers else ".".join(filter(None, (record.owner, record.name)))
-        self.info = CallInfo(index, name, kind, function, reads, shape, hyper)
+        self.info = CallInfo(index, name, kind, function, reads, tuple(shape[1:]), hyper)
 
-    @property
+    @cached_property
     def output(self) -> Array:
         """What it handed on, (n, …)."""
         return as_numpy(self._record.out, self._record.axis)
 
-    @property
+    @cached_property
     def params(self) -> dict[str, Array]:
         """Its weights, laid out as everywhere in cnnlens."""
         kind, function = self.info.kind, self.info.function
@@ -138,10 +140,11 @@ class TorchCall(Call):
 
 def as_numpy(values: Tensor, axis: int) -> Array:
     """As NumPy, channels last; no copy where torch's memory will do."""
-    still = values.detach().to("cpu")
-    still = still if still.dtype in (torch.float32, torch.float64) else still.float()
-    laid: Array = (still if axis < 0 else still.movedim(axis, -1)).numpy()
-    return laid
+    still = values.detach()
+    if still.device.type != "cpu":
+        still = still.cpu()
+    laid: Array = (still if still.dtype in (torch.float32, torch.float64) else still.float()).numpy()
+    return laid if axis < 0 else laid.transpose(*range(axis), *range(axis + 1, laid.ndim), axis)
 
 
 def _shared(values: Array) -> Tensor:
@@ -154,7 +157,12 @@ def _shared(values: Array) -> Tensor:
 
 def as_tensor(values: Array, axis: int, like: Tensor) -> Tensor:
     """As torch has it: strides in the order that `like` has, for a call that flattens by `view`."""
-    laid = np.asarray(values) if axis < 0 else np.moveaxis(np.asarray(values), -1, axis)
+    laid = np.asarray(values)
+    if axis >= 0:
+        laid = laid.transpose(*range(axis), laid.ndim - 1, *range(axis, laid.ndim - 1))
     if like.is_contiguous() or not laid.flags.writeable:
         laid = np.require(laid, requirements=("C", "W"))
-    return torch.from_numpy(laid).to(like.device, like.dtype)
+    made = torch.from_numpy(laid)
+    return (
+        made if (made.device, made.dtype) == (like.device, like.dtype) else made.to(like.device, like.dtype)
+    )
