@@ -6,6 +6,7 @@ says what goes on. The pass is otherwise torch's, and costs what a pass forwards
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 from ..arrays import Array
 from ..tape import Share, is_one_of
 from ._torch_kinds import ACTIVATIONS, described, plain_name
-from ._torch_tape import as_numpy, as_tensor
+from ._torch_tape import FLOATS, as_numpy, as_tensor
 
 #: A hook of the network's own on an array: on a tape that is another array, and the hook is not heard.
 _OWN_HOOKS = ("register_hook", "register_post_accumulate_grad_hook")
@@ -54,6 +55,11 @@ def altered(
     return scores, as_numpy(torch.zeros_like(fed) if found is None else found, 1)
 
 
+@functools.cache
+def _may_be_activation(name: str) -> bool:
+    return plain_name(name) in ACTIVATIONS
+
+
 class _Altering(TorchFunctionMode):
     """Hooks the node of each call that counts, right after the call: what is written there later has its own."""
 
@@ -66,7 +72,7 @@ class _Altering(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
-        if plain_name(name) not in ACTIVATIONS:
+        if not _may_be_activation(name):
             self.is_apart |= name in _OWN_HOOKS
             return func(*args, **kwargs)
         read = [t for t in (*args, *kwargs.values()) if isinstance(t, Tensor) and t.requires_grad]
@@ -91,7 +97,11 @@ class _Altering(TorchFunctionMode):
             own = pulled[way]
             if own is None or arrived[0] is None:
                 return None
-            made = as_tensor(self._share(as_numpy(arrived[0], -1), as_numpy(own, -1)), -1, own)
+            laid = as_numpy(own, -1)
+            shared = self._share(as_numpy(arrived[0], -1), laid)
+            if shared is laid and own.device.type == "cpu" and own.dtype in FLOATS:
+                return None  # written into torch's own memory
+            made = as_tensor(shared, -1, own)
             return (*pulled[:way], made, *pulled[way + 1 :])
 
         self.handles.append(node.register_hook(alter))

@@ -138,12 +138,16 @@ class TorchCall(Call):
         }
 
 
+#: What NumPy reads as it is; all else is made single precision.
+FLOATS = (torch.float32, torch.float64)
+
+
 def as_numpy(values: Tensor, axis: int) -> Array:
     """As NumPy, channels last; no copy where torch's memory will do."""
     still = values.detach()
     if still.device.type != "cpu":
         still = still.cpu()
-    laid: Array = (still if still.dtype in (torch.float32, torch.float64) else still.float()).numpy()
+    laid: Array = (still if still.dtype in FLOATS else still.float()).numpy()
     return laid if axis < 0 else laid.transpose(*range(axis), *range(axis + 1, laid.ndim), axis)
 
 
