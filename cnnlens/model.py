@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from .outputs import Output, is_output
 from .passes import Box, Fill, Pass, Replay, Trace
 from .precision import computing_in, read_precision
 from .preprocess import InputSpec
-from .tape import CallInfo, Tape
+from .tape import CallInfo, Share, Tape, altering
 from .targets import Target, probabilities
 
 
@@ -276,6 +276,18 @@ class Model(ABC):
     def record(self, fed: Array) -> Tape:
         """A tape of one pass over `fed`, already preprocessed. A backend that can overrides this."""
         raise Unmet(f"the {self.framework} backend records no tape")
+
+    def pull_altered(
+        self, x: Array, target: Target, functions: Collection[str], share: Share
+    ) -> tuple[Array, Array]:
+        """The scores (n, classes) of pictures, and the target's gradient by what is fed, (n, h, w, c), altered.
+
+        Activations named in `functions` (as on the tape, without underscores) hand back `share(arrived, pulled)`:
+        arrived at their output, pulled by their own derivative. Here the tape is walked, which a backend that has
+        a shorter way to the same numbers overrides. Raises Unmet where there is no tape.
+        """
+        tape = self.tape(x)
+        return tape.scores, tape.walk(tape.starts(target), altering(functions, share))
 
     @functools.cached_property
     def calls(self) -> tuple[CallInfo, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +18,7 @@ from .images import Image, Source, open_image
 from .layer import Layer
 from .model import Model
 from .passes import Box, Fill, hidden
-from .tape import Rule, Tape
+from .tape import Rule, Share, Tape
 from .targets import Target, read_target
 
 Progress = Callable[[int, int], None]  #: progress(done, total); raise Cancelled in it to stop
@@ -196,10 +196,21 @@ class Probe:
 
         By default on the probe's own tape. Unmet where the target reads a layer that no tape holds.
         """
-        tape = self.tape if tape is None else tape
-        pulls = self.target.cotangents(tape.scores, tape.activations(self.target.layers))
-        places = tape.layers | {"scores": len(tape.calls) - 1}
-        return {places[name]: values for name, values in pulls.items()}
+        return (self.tape if tape is None else tape).starts(self.target)
+
+    def pull_altered(self, functions: Collection[str], share: Share) -> Array:
+        """The target's gradient by what was fed, (h, w, c), where activations hand back what `share` makes of it.
+
+        `functions` are their names as on the tape, without underscores; `share(arrived, pulled)` is given what
+        arrived at an output and what its derivative makes of that. As a walk by such a rule, but no tape is kept
+        where the backend can do without.
+        """
+        memory = self._memory
+        target = self._target if memory.scores is None else self.target
+        scores, pulled = self.model.pull_altered(self.pixels[None], target, functions, share)
+        if memory.scores is None:
+            memory.scores = frozen(scores[0])
+        return np.asarray(pulled[0])
 
     def value(self, probability: bool = False) -> float:
         """The target's value for the picture as it is: in scores, or with `probability` in probabilities."""

@@ -8,14 +8,17 @@ it is NumPy and knows no framework.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .arrays import Array
 from .errors import Unmet
+
+if TYPE_CHECKING:
+    from .targets import Target
 
 #: What a call can be. `reshape` only moves values about (or adds zeros), `scale` multiplies by constants.
 CALLS = (
@@ -127,6 +130,15 @@ class Tape:
                 )
         return {layer: self.calls[self.layers[layer]].output for layer in asked}
 
+    def starts(self, target: Target) -> dict[int, Array]:
+        """The target's derivative by the output of each call that it reads, by its place: where a walk begins.
+
+        Unmet where it reads a layer that the tape does not hold.
+        """
+        pulls = target.cotangents(self.scores, self.activations(target.layers))
+        places = self.layers | {"scores": len(self.calls) - 1}
+        return {places[name]: values for name, values in pulls.items()}
+
     def inputs(self, call: Call) -> tuple[Array, ...]:
         """What a call read."""
         return tuple(self.calls[place].output for place in call.info.inputs)
@@ -151,3 +163,24 @@ class Tape:
 
 #: How what arrived at a call's output is shared among its inputs: one array each, of their shapes.
 Rule = Callable[[Call, Array], Sequence[Array]]
+
+#: What goes on at an activation, of what arrived and what its derivative makes of that. Number by number: arrays
+#: may have their axes in any order. The second may be written into where it is writeable, the first may not.
+Share = Callable[[Array, Array], Array]
+
+
+def is_one_of(functions: Collection[str], kind: str, function: str) -> bool:
+    """Whether a call of that kind and function is one of these activations, named without underscores."""
+    return kind == "activation" and function.replace("_", "") in functions
+
+
+def altering(functions: Collection[str], share: Share) -> Rule:
+    """The rule of a gradient through activations that hand back `share(arrived, pulled)`."""
+
+    def rule(call: Call, arrived: Array) -> Sequence[Array]:
+        pulled = call.pull(arrived)
+        if is_one_of(functions, call.info.kind, call.info.function):
+            return [share(arrived, one) for one in pulled]
+        return pulled
+
+    return rule

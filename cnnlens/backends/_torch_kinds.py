@@ -68,6 +68,8 @@ _KINDS: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(("scaled_dot_product_attention", "multi_head_attention_forward"), ("attention", "")),
 }  # fmt: skip
+#: Functions that can be an activation on a tape; what they are called with decides.
+ACTIVATIONS = frozenset(name for name, (kind, _) in _KINDS.items() if kind == "activation")
 _SIGNS = {"__add__": "add", "__radd__": "add", "__iadd__": "add", "__sub__": "sub", "__rsub__": "rsub",
           "__isub__": "sub", "subtract": "sub", "__mul__": "mul", "__rmul__": "mul", "__imul__": "mul",
           "multiply": "mul", "__truediv__": "div", "__rtruediv__": "rdiv", "__itruediv__": "div", "divide": "div",

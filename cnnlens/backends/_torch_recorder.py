@@ -11,16 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import TreeSpec, tree_flatten
 
 from ..errors import Unmet
+from ._torch_arguments import Form, flat, mapped
+from ._torch_arguments import tensors_of as tensors_of
 from ._torch_calls import Call as Visited
 from ._torch_calls import Follower
+from ._torch_hooks import Hooks
 from ._torch_kinds import plain_name
 from ._torch_layers import axis_after
 
@@ -56,7 +60,7 @@ class Record:
     name: str
     function: Callable[..., Any] | None  # None where no function of torch made the output
     leaves: list[Any]  # its arguments, flat; detached tensors where the picture runs through
-    form: Any
+    shape: Form | None  # how those are put together
     reads: dict[int, int]  # place among `leaves` → value on the tape
     out: Tensor  # with its own small graph
     slot: int | None  # which of several outputs it is
@@ -73,6 +77,16 @@ class Record:
         unknown = 1 if self.out.ndim == 4 else -1
         axis = unknown if self.told is None else self.told
         return axis if axis < self.out.ndim - 1 else -1
+
+    @cached_property
+    def called(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Its arguments as it was called."""
+        return self.shape.put(self.leaves) if self.shape is not None else ((), {})
+
+    @property
+    def form(self) -> TreeSpec:
+        """How `leaves` are put together, as torch's pytree has it."""
+        return tree_flatten(self.called)[1]
 
     @property
     def given(self) -> list[Tensor]:
@@ -95,6 +109,7 @@ class Recorder(TorchFunctionMode):
         self._places: dict[int, int] = {}  # id of a tensor → which record made it
         self.records: list[Record] = []
         self.handed_through: set[str] = set()  #: layers that handed on what was made before them
+        self._lying: dict[int, list[int]] = {}  # memory → the records whose outputs lie there
         self._stale: set[int] = set()  # records whose array was since written to under another name
         self.decided = ""  #: what of the picture left torch, and where; what follows may hang on it
         self._steering: set[int] = set()  # ids of what was made from the picture and has no derivative
@@ -113,25 +128,29 @@ class Recorder(TorchFunctionMode):
             told = func(*args, **(kwargs or {}))
             if not isinstance(told, Tensor):  # `x.T` is one, and computed below like all others
                 return told
-        leaves, form = tree_flatten((args, dict(kwargs or {})))
-        made_by = {i: self.place_of(leaf) for i, leaf in enumerate(leaves)}
-        reads = {i: place for i, place in made_by.items() if place is not None}
-        if name in _LEAVES_TORCH and (reads or any(id(leaf) in self._steering for leaf in leaves)):
+        leaves, form = flat(args, kwargs or {})
+        reads: dict[int, int] = {}
+        for i, leaf in enumerate(leaves):
+            if isinstance(leaf, Tensor) and (place := self.place_of(leaf)) is not None:
+                reads[i] = place
+        steered = bool(self._steering) and any(id(leaf) in self._steering for leaf in leaves)
+        if name in _LEAVES_TORCH and (reads or steered):
             self.decided = f"{name} in {self._owner() or 'its forward'}"
         if reads:
-            return self._ran(func, leaves, form, reads)
+            return self._ran(func, name, leaves, form, reads, steered)
         out = func(*args, **(kwargs or {}))
-        if any(id(leaf) in self._steering for leaf in leaves):
+        if steered:
             self._steer(out)
         return out
 
-    def _ran(self, func: Any, leaves: list[Any], form: Any, reads: dict[int, int]) -> Any:
-        name, first = str(getattr(func, "__name__", func)), leaves[0]
-        steered = any(id(leaf) in self._steering for leaf in leaves)
+    def _ran(
+        self, func: Any, name: str, leaves: list[Any], form: Form, reads: dict[int, int], steered: bool
+    ) -> Any:
+        first = leaves[0]
         made_by = [self.records[place] for place in reads.values()]
         for place, maker in zip(reads, made_by, strict=True):
             leaves[place] = maker.value.requires_grad_()
-        args, kwargs = tree_unflatten(leaves, form)
+        args, kwargs = form.put(leaves)
         writes = _writes(name, kwargs)
         out, target = run_function(func, args, kwargs, writes)
         results = [target] if target is not None else tensors_of(out)
@@ -154,7 +173,7 @@ class Recorder(TorchFunctionMode):
                     name=name,
                     function=func,
                     leaves=leaves,
-                    form=form,
+                    shape=form,
                     reads=reads,
                     out=tensor,
                     slot=None if target is not None or isinstance(out, Tensor) else slot,
@@ -168,24 +187,31 @@ class Recorder(TorchFunctionMode):
         if target is not None:
             self._spoil(first)
             return self._repoint(first, target, out)
-        handed = _mapped(out, lambda t: kept.get(id(t), t.detach()))
+        handed = mapped(out, lambda t: kept.get(id(t), t.detach()))
         if not name.startswith("new_") and not name.endswith("_like"):
             self._steer(handed)
         return handed
 
     def _steer(self, made: Any) -> None:
         """Remember what was made from the picture and has no derivative."""
+        if isinstance(made, Tensor) and made.requires_grad:
+            return
         loose = [t for t in tensors_of(made) if not t.requires_grad]
         self._held += loose
         self._steering.update(map(id, loose))
 
     def _keep(self, record: Record) -> Tensor:
         """Put a record on the list; what the network goes on with. Its flag shows who lost track of it."""
-        self.records.append(record)
+        self._append(record)
         handed = record.value.requires_grad_()
         self._held += [handed, record]
         self._places[id(handed)] = len(self.records) - 1
         return handed
+
+    def _append(self, record: Record) -> None:
+        memory = record.out.untyped_storage().data_ptr()
+        self._lying.setdefault(memory, []).append(len(self.records))
+        self.records.append(record)
 
     def _spoil(self, written: Tensor) -> None:
         """Whatever else lies in the memory that is written to is not what was recorded of it any more."""
@@ -195,9 +221,8 @@ class Recorder(TorchFunctionMode):
                 f"{self._owner() or 'it'} writes into a part of an array of its own: no tape can be kept"
             )
         memory = written.untyped_storage().data_ptr()
-        for other, record in enumerate(self.records):
-            same = other != place and record.out.untyped_storage().data_ptr() == memory
-            if same and _overlap(written, record.out):
+        for other in self._lying.get(memory, ()):
+            if other != place and _overlap(written, self.records[other].out):
                 self._stale.add(other)
 
     def _repoint(self, written: Tensor, target: Tensor, out: Any) -> Any:
@@ -232,9 +257,7 @@ class Recorder(TorchFunctionMode):
         axes = tuple(self.records[place].axis for place in reads.values())
         told = self.records[reads[0]].told if made.ndim == self.records[reads[0]].out.ndim else None
         name = type(made.grad_fn).__name__.removesuffix("Backward")
-        self.records.append(
-            Record(name, None, read, None, reads, made, None, False, told, axes, self._owner())
-        )
+        self._append(Record(name, None, read, None, reads, made, None, False, told, axes, self._owner()))
         self._held.append(made)
         self._places[id(made)] = len(self.records) - 1
 
@@ -272,16 +295,6 @@ def _writes(name: str, kwargs: Mapping[str, Any]) -> bool:
     )
 
 
-def tensors_of(out: Any) -> list[Tensor]:
-    """The tensors in what a function returned, in order."""
-    return [t for t in tree_flatten(out)[0] if isinstance(t, Tensor)]
-
-
-def _mapped(out: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    leaves, form = tree_flatten(out)
-    return tree_unflatten([change(v) if isinstance(v, Tensor) else v for v in leaves], form)
-
-
 @contextmanager
 def recording(follower: Follower, fed: Tensor) -> Iterator[tuple[Recorder, dict[str, Visited]]]:
     """Record the pass that is made within the context over the `fed` that the recorder hands out."""
@@ -298,30 +311,21 @@ def recording(follower: Follower, fed: Tensor) -> Iterator[tuple[Recorder, dict[
             if place < begun.get(call.base, 0):
                 recorder.handed_through.add(call.name)
 
-    undo = []
-    for module, path in follower.paths.items():
-        undo.append(module.register_forward_pre_hook(_pusher(stack, begun, path, recorder)))
-        undo.append(module.register_forward_hook(_popper(stack), always_call=True))
-    try:
-        with torch.enable_grad(), recorder, follower.following(visit):
-            yield recorder, visited
-    finally:
-        for handle in undo:
-            handle.remove()
-
-
-def _pusher(
-    stack: list[str], begun: dict[str, int], path: str, recorder: Recorder
-) -> Callable[[nn.Module, Any], None]:
-    def push(_module: nn.Module, _args: Any) -> None:
+    def enter(module: nn.Module, _args: Any, _kwargs: Any) -> None:
+        path = follower.paths[module]
         stack.append(path)
         begun[path] = len(recorder.records)
 
-    return push
+    def leave(module: nn.Module, _args: Any, _kwargs: Any, _out: Any) -> None:
+        path = follower.paths[module]
+        while stack.pop() != path:  # a call within that failed, and whose error was caught
+            pass
 
-
-def _popper(stack: list[str]) -> Callable[[nn.Module, Any, Any], None]:
-    def pop(_module: nn.Module, _args: Any, _out: Any) -> None:
-        stack.pop()
-
-    return pop
+    hooks = Hooks()
+    try:
+        for module in follower.paths:
+            hooks.hang(module, enter, leave)
+        with torch.enable_grad(), recorder, follower.following(visit):
+            yield recorder, visited
+    finally:
+        hooks.remove()

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_unflatten
 
 from ..arrays import Array
 from ..errors import Unmet
 from ..tape import Call, CallInfo, Tape, leading_to
+from ._torch_arguments import tensors_of
 from ._torch_kinds import described, laid_in, laid_out, weights_of, with_weights
-from ._torch_recorder import Record, Recorder, run_function, tensors_of
+from ._torch_recorder import Record, Recorder, run_function
 
 
 def tape_of(recorder: Recorder, end: Tensor, known: Collection[str]) -> Tape:
@@ -44,28 +44,30 @@ class TorchCall(Call):
         self._axes = record.axes
         # a value read twice, as in x * x, is two inputs
         reads = tuple(places[place] for place in record.reads.values())
-        kind, function, hyper = described(record.name, *self._called, reads=len(reads))
+        kind, function, hyper = described(record.name, *self._record.called, reads=len(reads))
         if record.steered:
             hyper = {**hyper, "steered": True}
-        shape = tuple(self.output.shape[1:])
+        shape = list(record.out.shape)
+        if record.axis >= 0:
+            shape.append(shape.pop(record.axis))
         name = record.layers[0] if record.layers else ".".join(filter(None, (record.owner, record.name)))
-        self.info = CallInfo(index, name, kind, function, reads, shape, hyper)
+        self.info = CallInfo(index, name, kind, function, reads, tuple(shape[1:]), hyper)
 
-    @property
+    @cached_property
     def output(self) -> Array:
         """What it handed on, (n, …)."""
-        return _numpy(self._record.out, self._record.axis)
+        return as_numpy(self._record.out, self._record.axis)
 
-    @property
+    @cached_property
     def params(self) -> dict[str, Array]:
         """Its weights, laid out as everywhere in cnnlens."""
         kind, function = self.info.kind, self.info.function
-        return {name: _numpy(laid_out(name, t, kind, function), -1) for name, t in self._weights.items()}
+        return {name: as_numpy(laid_out(name, t, kind, function), -1) for name, t in self._weights.items()}
 
     def run(self, inputs: Sequence[Array], params: Mapping[str, Array] | None = None) -> Array:
         """What it makes of other inputs and other weights."""
         with torch.no_grad():
-            return _numpy(self._run(self._given(inputs), params or {}), self._record.axis)
+            return as_numpy(self._run(self._given(inputs), params or {}), self._record.axis)
 
     def pull(
         self,
@@ -88,34 +90,27 @@ class TorchCall(Call):
         given = self._given(inputs)
         with torch.enable_grad():
             out = self._run([t.requires_grad_() for t in given], params or {})
-        return _numpy(out, self._record.axis), lambda cotangent: self._pulled(cotangent, given, out)
+        return as_numpy(out, self._record.axis), lambda cotangent: self._pulled(cotangent, given, out)
 
     def _pulled(self, cotangent: Array, given: Sequence[Tensor], out: Tensor) -> tuple[Array, ...]:
-        back = _tensor(cotangent, self._record.axis, out)
+        back = as_tensor(cotangent, self._record.axis, out)
         asked: list[Tensor | None] = [None] * len(given)
         if out.requires_grad:
             wanted = [t for t in given if t.requires_grad]
             found = iter(torch.autograd.grad(out, wanted, back, retain_graph=True, allow_unused=True))
             asked = [next(found) if t.requires_grad else None for t in given]
         return tuple(
-            _numpy(torch.zeros_like(t) if g is None else g, axis)
+            as_numpy(torch.zeros_like(t) if g is None else g, axis)
             for t, g, axis in zip(given, asked, self._axes, strict=True)
         )
 
     @cached_property
-    def _called(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, kwargs = (
-            tree_unflatten(self._record.leaves, self._record.form) if self._record.form else ((), {})
-        )
-        return args, kwargs
-
-    @cached_property
     def _weights(self) -> dict[str, Tensor]:
-        return weights_of(self._record.name, *self._called, {id(t) for t in self._record.given})
+        return weights_of(self._record.name, *self._record.called, {id(t) for t in self._record.given})
 
     def _given(self, inputs: Sequence[Array]) -> list[Tensor]:
         return [
-            _tensor(values, axis, like)
+            as_tensor(values, axis, like)
             for values, axis, like in zip(inputs, self._axes, self._record.given, strict=True)
         ]
 
@@ -125,7 +120,9 @@ class TorchCall(Call):
             raise Unmet(f"{self.info.name} is no function of torch ({record.name}): it cannot be run again")
         for place, tensor in zip(record.reads, given, strict=True):
             leaves[place] = tensor
-        args, kwargs = tree_unflatten(leaves, record.form)
+        args: Any
+        assert record.shape is not None
+        args, kwargs = record.shape.put(leaves)
         if params:
             args, kwargs = with_weights(record.name, args, kwargs, self._laid(params, given[0]))
         out, target = run_function(record.function, args, kwargs, record.written)
@@ -141,12 +138,17 @@ class TorchCall(Call):
         }
 
 
-def _numpy(values: Tensor, axis: int) -> Array:
+#: What NumPy reads as it is; all else is made single precision.
+FLOATS = (torch.float32, torch.float64)
+
+
+def as_numpy(values: Tensor, axis: int) -> Array:
     """As NumPy, channels last; no copy where torch's memory will do."""
-    still = values.detach().to("cpu")
-    still = still if still.dtype in (torch.float32, torch.float64) else still.float()
-    laid: Array = (still if axis < 0 else still.movedim(axis, -1)).numpy()
-    return laid
+    still = values.detach()
+    if still.device.type != "cpu":
+        still = still.cpu()
+    laid: Array = (still if still.dtype in FLOATS else still.float()).numpy()
+    return laid if axis < 0 else laid.transpose(*range(axis), *range(axis + 1, laid.ndim), axis)
 
 
 def _shared(values: Array) -> Tensor:
@@ -157,9 +159,14 @@ def _shared(values: Array) -> Tensor:
     )
 
 
-def _tensor(values: Array, axis: int, like: Tensor) -> Tensor:
+def as_tensor(values: Array, axis: int, like: Tensor) -> Tensor:
     """As torch has it: strides in the order that `like` has, for a call that flattens by `view`."""
-    laid = np.asarray(values) if axis < 0 else np.moveaxis(np.asarray(values), -1, axis)
+    laid = np.asarray(values)
+    if axis >= 0:
+        laid = laid.transpose(*range(axis), laid.ndim - 1, *range(axis, laid.ndim - 1))
     if like.is_contiguous() or not laid.flags.writeable:
         laid = np.require(laid, requirements=("C", "W"))
-    return torch.from_numpy(laid).to(like.device, like.dtype)
+    made = torch.from_numpy(laid)
+    return (
+        made if (made.device, made.dtype) == (like.device, like.dtype) else made.to(like.device, like.dtype)
+    )

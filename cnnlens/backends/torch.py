@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -20,7 +20,9 @@ from ..model import Model
 from ..outputs import is_output
 from ..passes import Pass
 from ..preprocess import InputSpec, read_preprocess
-from ..tape import Tape
+from ..tape import Share, Tape
+from ..targets import Target
+from ._torch_altered import altered
 from ._torch_calls import Call, Follower
 from ._torch_detections import DETECTED, is_detections, prepares_itself, reached
 from ._torch_layers import Survey, survey
@@ -221,6 +223,29 @@ class TorchModel(Model):
     def why_not_lowered(self) -> str | None:
         """As everywhere: torch tries."""
         return why_not_lowered(self)
+
+    def pull_altered(
+        self, x: Array, target: Target, functions: Collection[str], share: Share
+    ) -> tuple[Array, Array]:
+        """As everywhere; in one pass forwards and backwards where torch's graph holds all that is to be altered."""
+        self._require("tape")
+        found = None
+        if not target.layers:
+            x, _ = self._checked(x, (), {})
+            fed = self._tensor(_from_channels_last(self.input.encode(x), 1))
+            with self.lock, Within.of(self).in_full(), frozen_in_eval(self.module, self._device):
+                found = altered(
+                    self._ended, fed, lambda ran: target.cotangents(ran, {})["scores"], functions, share
+                )
+        return super().pull_altered(x, target, functions, share) if found is None else found
+
+    def _ended(self, x: Tensor) -> Tensor:
+        """The scores of a pass that is followed no further than to what makes probabilities of them."""
+        ends: list[Tensor] = []
+        visit = lambda call: ends.append(call.inputs[0].clone())  # noqa: E731 (a softmax may write in place)
+        with self._follower.following(visit, {self._head}) if self._head else nullcontext():
+            output = self.module(x)
+        return self._outputs.rows(ends[-1]) if ends else self._outputs.scores(output)
 
     def replay(self, fed: Array, *, keep: Sequence[str] = (), at: str = "input") -> Replayed:
         """One pass over `fed` to be run again: see `Model.replay`."""

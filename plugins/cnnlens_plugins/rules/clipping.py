@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from cnnlens import Array, Call, Heatmap, Join, Probe, attributed, join_channels
+from cnnlens import Array, Heatmap, Join, Probe, attributed, join_channels
 
 from .signs import side
-from .structure import is_rectifier
 
 
-def guided(call: Call, arrived: Array) -> Sequence[Array]:
-    """At a ReLU what is positive goes on where the ReLU was open; elsewhere the derivative."""
-    if is_rectifier(call.info):
-        return [side(share, True) for share in call.pull(arrived)]
-    return call.pull(arrived)
+def guided(arrived: Array, pulled: Array) -> Array:
+    """At a ReLU what is positive goes on where the ReLU was open."""
+    return side(pulled, True, pulled if pulled.flags.writeable else None)
 
 
-def deconvolved(call: Call, arrived: Array) -> Sequence[Array]:
-    """At a ReLU what is positive goes on, whether it was open or not; elsewhere the derivative."""
-    return [side(arrived, True)] if is_rectifier(call.info) else call.pull(arrived)
+def deconvolved(arrived: Array, pulled: Array) -> Array:
+    """At a ReLU what is positive goes on, whether it was open or not."""
+    return side(arrived, True, pulled if pulled.flags.writeable else None)
 
 
 def heatmap(probe: Probe, clipped: Array, sign: str, join: Join, title: str) -> Heatmap:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from cnnlens import Approximate, Cost, Field, Heatmap, Impossible, Model, Probe, visualiser
 
 from .clipping import deconvolved, heatmap
+from .structure import RECTIFIERS
 from .verdicts import blind_reasons, clipping_reasons
 
 
@@ -42,4 +43,4 @@ def deconvnet(
     positive, whether it was open or not. Per unit of intensity in [0, 1]; not the derivative of anything, and
     little of it hangs on the class (Mahendran & Vedaldi, 2016).
     """
-    return heatmap(probe, probe.walk(deconvolved), sign, join, "deconvolved")
+    return heatmap(probe, probe.pull_altered(RECTIFIERS, deconvolved), sign, join, "deconvolved")

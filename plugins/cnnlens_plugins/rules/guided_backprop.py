@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from cnnlens import Approximate, Cost, Field, Heatmap, Impossible, Model, Probe, visualiser
 
 from .clipping import guided, heatmap
+from .structure import RECTIFIERS
 from .verdicts import clipping_reasons
 
 
@@ -42,4 +43,4 @@ def guided_backprop(
     anything. Much of what it shows are the picture's own edges, whatever the class and the weights (Adebayo et
     al., 2018).
     """
-    return heatmap(probe, probe.walk(guided), sign, join, "guided gradient")
+    return heatmap(probe, probe.pull_altered(RECTIFIERS, guided), sign, join, "guided gradient")

@@ -25,6 +25,7 @@ from cnnlens import (
 )  # fmt: skip
 
 from .clipping import guided
+from .structure import RECTIFIERS
 from .verdicts import clipping_reasons
 
 
@@ -63,7 +64,7 @@ def guided_grad_cam(
     probe.look_at(layer, gradients=True)
     weights = probe.gradients(layer).mean((0, 1), dtype=np.float64)
     cam = np.maximum((probe.activations(layer) * weights).sum(-1), 0)
-    clipped = probe.model.input.per_pixel(probe.walk(guided))
+    clipped = probe.model.input.per_pixel(probe.pull_altered(RECTIFIERS, guided))
     values = clipped * enlarged(cam, probe.pixels.shape[:2], enlarge)[..., None]
     heatmap = attributed(
         join_channels(values, join),

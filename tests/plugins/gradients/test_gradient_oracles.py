@@ -256,6 +256,7 @@ def test_guided_grad_cam(probes: dict[str, Probe], name: str) -> None:
 def test_the_guided_walk_in_double_precision(name: str) -> None:
     """The rule alone: what arrives at what was fed, before any of our float32."""
     from cnnlens_plugins.rules.clipping import guided
+    from cnnlens_plugins.rules.structure import RECTIFIERS
 
     torch, captum = need("torch"), need("captum.attr")
     module = NETS[name]().double()
@@ -263,7 +264,7 @@ def test_the_guided_walk_in_double_precision(name: str) -> None:
     probe = Probe(model, photo(3), 2)
     twin = guided_twin(module, torch.float64)
     theirs = captum.GuidedBackprop(twin).attribute(fed(probe).double().requires_grad_(), target=2)
-    ours = probe.walk(guided)
+    ours = probe.pull_altered(RECTIFIERS, guided)
     assert ours.dtype == np.float64 and relative(ours, there(theirs)) <= 1e-9
 
 

@@ -16,6 +16,7 @@ from cnnlens import Model, Probe, look
 from cnnlens_plugins.rules.clipping import deconvolved, guided
 from cnnlens_plugins.rules.deconvnet import deconvnet
 from cnnlens_plugins.rules.guided_backprop import guided_backprop
+from cnnlens_plugins.rules.structure import RECTIFIERS
 
 torch = need("torch")
 attr = need("captum.attr")
@@ -46,7 +47,7 @@ def test_they_are_captums_in_double_precision(method: str, name: str) -> None:
     probe = Probe(cnnlens.wrap(module, preprocess=nets.SPEC), nets.photo(2), 1)
     twin = modular(name, module, Cut if name == "depthwise" else None)
     theirs = captums(method, probe, twin, 1, torch.float64)
-    assert relative(probe.walk(METHODS[method]), theirs) <= 1e-9
+    assert relative(probe.pull_altered(RECTIFIERS, METHODS[method]), theirs) <= 1e-9
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -79,12 +80,12 @@ def test_a_relu_that_is_called_three_times_is_clipped_three_times(method: str, s
     at_sum = relu(at_both[:144] + net.a3.weights.T @ relu(at_both[144:], net.z3), net.sum)
     at_x = net.a1.weights.T @ relu(at_sum + net.a2.weights.T @ at_sum, net.z1)
     slow = at_x.reshape(2, 6, 6).transpose(1, 2, 0)
-    assert np.abs(probe.walk(METHODS[method]) - slow).max() <= 1e-9 * np.abs(slow).max()
+    assert np.abs(probe.pull_altered(RECTIFIERS, METHODS[method]) - slow).max() <= 1e-9 * np.abs(slow).max()
 
 
 def test_channels_are_joined_and_sizes_are_sizes() -> None:
     probe = Probe(nets.wrapped("plain"), nets.photo(1), 0)
-    by_channel = probe.model.input.per_pixel(probe.walk(guided))
+    by_channel = probe.model.input.per_pixel(probe.pull_altered(RECTIFIERS, guided))
     for join in ("max", "mean", "sum"):
         signed = look(probe.model, probe, guided_backprop, join=join).array
         size = look(probe.model, probe, guided_backprop, join=join, sign="magnitude").array

@@ -16,6 +16,7 @@ from cnnlens_plugins.rules.clipping import deconvolved, guided
 from cnnlens_plugins.rules.deeplift import contributions
 from cnnlens_plugins.rules.linear import Stabiliser
 from cnnlens_plugins.rules.relevance import COMPOSITES, Composite, Relevance
+from cnnlens_plugins.rules.structure import RECTIFIERS
 
 torch = need("torch")
 nn = torch.nn
@@ -142,7 +143,11 @@ def test_a_relu_in_other_words_is_the_same(stages: list[tuple[str, int]], seed: 
         seen[relu] = [
             relevance(probe, COMPOSITES[name], 1e-3)[0] for name in ("epsilon", "epsilon-plus-flat")
         ]
-        seen[relu] += [contributions(probe, pair), probe.walk(guided), probe.walk(deconvolved)]
+        seen[relu] += [
+            contributions(probe, pair),
+            probe.pull_altered(RECTIFIERS, guided),
+            probe.pull_altered(RECTIFIERS, deconvolved),
+        ]
     for first, *others in zip(*seen.values(), strict=True):
         for other in others:
             assert np.array_equal(first, other)
