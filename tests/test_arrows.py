@@ -34,7 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "panels": {"arrays", "errors"},
     "attribution": {"panels"},
     "enlarging": set(),
-    "tape": {"arrays", "errors"},
+    "tape": {"arrays", "errors", "targets"},
     "passes": {"arrays"},
     "verdict": set(),
     "preprocess": {"arrays", "errors"},
