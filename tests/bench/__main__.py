@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 
@@ -73,20 +74,37 @@ def machine() -> dict[str, object]:
     }
 
 
+def put_into(page: Path, topic: str, lines: list[str], turns: int) -> None:
+    """A topic's table in its place on a page, between two comments."""
+    begin, end = f"<!-- {topic} -->\n", f"<!-- end of {topic} -->"
+    text = page.read_text("utf-8")
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    when = f"{date.today()}, {turns} turns\n"
+    page.write_text(before + begin + "\n".join([when, HEAD, *lines, ""]) + end + after, "utf-8")
+
+
 def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(topics())}; all by default")
     parser.add_argument("-t", "--turns", type=int, default=TURNS)
     parser.add_argument("-o", "--output", type=Path, help="a JSON file for the figures")
+    parser.add_argument(
+        "--into", type=Path, help="a page with a place for each topic's table, to be filled in"
+    )
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(topics()):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(topics())}")
     print(HEAD, flush=True)
-    done = []
+    done: list[dict[str, object]] = []
+    tables: dict[str, list[str]] = {}
     for topic, row in rows_of(asked.names or topics(), asked.turns):
         print(line(row), flush=True)
         done.append({"topic": topic, **row.facts()})
+        tables.setdefault(topic, []).append(line(row))
+        if asked.into:
+            put_into(asked.into, topic, tables[topic], asked.turns)
         if asked.output:  # row by row: a run that is stopped keeps what it has
             asked.output.write_text(
                 json.dumps({"machine": machine(), "turns": asked.turns, "rows": done}, indent=1)
