@@ -311,6 +311,8 @@ def test_the_gallery_shows_every_picture_that_was_made() -> None:
     made = {path.name: path.stat().st_size for path in (DOCS / "pictures").iterdir()}
     sheet = made.pop("explanations.png")
     assert sheet <= 250_000 and "(pictures/explanations.png)" in (DOCS / "explanations.md").read_text()
+    assert made.pop("growth.png") <= 100_000
+    assert "(pictures/growth.png)" in (DOCS / "performance.md").read_text()
     shown = set(re.findall(r"docs/pictures/([\w-]+\.png)", (ROOT / "README.md").read_text()))
     assert made.keys() == shown
     assert sum(made.values()) < 600_000
