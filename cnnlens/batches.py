@@ -94,7 +94,9 @@ def hide(model: Model, image: Array, boxes: Sequence[Box], fill: Fill, tick: Cal
         return all(_agree(replay.hide(covered, [box]), row[None]) for box, row in zip(ends, own, strict=True))
 
     # in a lower precision what a box changes and what is rounded cannot be told apart
-    exact = len(boxes) > FEW and model.in_full is model
+    height, width = image.shape[:2]
+    inside = all(0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width for y0, x0, y1, x1 in boxes)
+    exact = inside and len(boxes) > FEW and model.in_full is model
     replay = _held(model, image, (), "input", holds) if exact else None
     if replay is None:
         scores: list[Array] = []
@@ -105,7 +107,7 @@ def hide(model: Model, image: Array, boxes: Sequence[Box], fill: Fill, tick: Cal
         return np.concatenate(scores)
     most, done = model.batch_for(most=AT_ONCE), 0
     found: dict[int, Array] = {}
-    for some in _together(boxes, image.shape[0], image.shape[1], most):
+    for some in _together(boxes, height, width, most):
         with model.lock:
             found.update(zip(some, replay.hide(covered, [boxes[i] for i in some]), strict=True))
         done += len(some)

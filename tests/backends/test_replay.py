@@ -418,6 +418,12 @@ def test_nothing_is_recorded_where_memory_is_scarce(used: Used, monkeypatch: pyt
     assert used.replays == [False]
 
 
+def test_boxes_that_are_empty_or_stick_out_are_hidden_as_ever() -> None:
+    model, image = net_of(["plain"], "global mean"), picture()
+    boxes = [*boxes_of(SIDE, 9, 9), (4, 4, 4, 9), (30, 30, 40, 50), (-3, 0, 5, 5)]
+    np.testing.assert_allclose(model.hide(image, boxes, 0.0), full(model, image, boxes, 0.0), atol=1e-6)
+
+
 def test_progress_is_told_to_the_end() -> None:
     model, told = net_of(["plain"], "global mean"), list[int]()
     boxes = boxes_of(SIDE, 9, 4)

@@ -125,7 +125,8 @@ _ONE = (_ALONE, _ALONE)
 
 def _pointwise(step: Step, given: Given, before: Before) -> Patch | None:
     """What makes each value of its own alone, or of its own and its channel's constants."""
-    if len(step.reads) != 1 or given[0] is None or not _fits_any_place(step, given[0]):
+    of_the_batch = step.name == "batch_norm" and step.kind != "batch-norm"
+    if len(step.reads) != 1 or given[0] is None or of_the_batch or not _fits_any_place(step, given[0]):
         return None
     return given[0].moved(step.run([given[0].values]))
 
