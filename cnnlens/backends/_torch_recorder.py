@@ -273,6 +273,8 @@ def run_function(func: Any, args: Any, kwargs: dict[str, Any], writes: bool) -> 
     """Call a function; one that writes to its first argument gets a copy to write to, which is its output."""
     if kwargs.get("inplace"):  # a flag of torch.nn.functional: the same numbers, in an array of their own
         out = func(*args, **{**kwargs, "inplace": False})
+        if out.untyped_storage().data_ptr() == args[0].untyped_storage().data_ptr():
+            out = out.clone()  # dropout in eval mode hands on what it was given
         return out, out
     if not writes:
         return func(*args, **kwargs), None
