@@ -194,7 +194,8 @@ class Model(ABC):
         """Traces of pictures (h, w, c), made as they are asked for, as many at once as memory allows.
 
         With a layer `at`, `values` are its activations instead, (…) each, in a pass over `image` (h, w, c), and
-        only what lies behind the layer is run, where the backend can.
+        only what lies behind the layer is run, where the backend can. The model must stay as it is until the
+        last trace was taken.
         """
         if (at == "input") != (image is None):
             raise BadInput(

@@ -23,7 +23,8 @@ def replay_of(
     """The pass over `fed`, a tensor with one picture, to be run again; `space` is its height and width's axes."""
     kept = [*keep, at] if at != "input" else list(keep)
     taps = Taps(tuple(kept))
-    recorder = Recorder(fed, str)
+    # two pictures: a number that is theirs is no other's by chance
+    recorder = Recorder(torch.cat([fed, fed]), str)
     with unchanged(native), torch.enable_grad(), recorder:
         end = body.run(keras.ops.convert_to_tensor(recorder.fed), taps)
     layers = {name: recorder.place_of(taps.seen[name]) for name in kept}

@@ -112,7 +112,8 @@ class Recorder(TorchFunctionMode):
         self._lying: dict[int, list[int]] = {}  # memory → the records whose outputs lie there
         self._stale: set[int] = set()  # records whose array was since written to under another name
         self.decided = ""  #: what of the picture left torch, and where; what follows may hang on it
-        self._steering: set[int] = set()  # ids of what was made from the picture and has no derivative
+        #: ids and memory of what was made from the picture and has no derivative
+        self._steering: set[int] = set()
         start = Record("input", None, [], None, {}, fed.detach(), None, False, 1, ())
         self.fed = self._keep(start)
 
@@ -133,14 +134,14 @@ class Recorder(TorchFunctionMode):
         for i, leaf in enumerate(leaves):
             if isinstance(leaf, Tensor) and (place := self.place_of(leaf)) is not None:
                 reads[i] = place
-        steered = bool(self._steering) and any(id(leaf) in self._steering for leaf in leaves)
-        if name in _LEAVES_TORCH and (reads or steered):
+        steered = any(self._is_steered(leaf) for i, leaf in enumerate(leaves) if i not in reads)
+        if (reads or steered) and (name in _LEAVES_TORCH or _shapes_by_value(name, leaves)):
             self.decided = f"{name} in {self._owner() or 'its forward'}"
         if reads:
             return self._ran(func, name, leaves, form, reads, steered)
         out = func(*args, **(kwargs or {}))
-        if steered:
-            self._steer(out)
+        if steered:  # and what was written into a constant steers whoever reads that
+            self._steer([out, leaves[0]] if _writes(name, kwargs or {}) or name in _WRITERS else out)
         return out
 
     def _ran(
@@ -192,13 +193,22 @@ class Recorder(TorchFunctionMode):
             self._steer(handed)
         return handed
 
+    def _is_steered(self, leaf: Any) -> bool:
+        """Whether a constant was made from the picture, or lies in memory that something such was written to."""
+        return (
+            bool(self._steering)
+            and isinstance(leaf, Tensor)
+            and (id(leaf) in self._steering or leaf.untyped_storage().data_ptr() in self._steering)
+        )
+
     def _steer(self, made: Any) -> None:
-        """Remember what was made from the picture and has no derivative."""
+        """Remember what was made from the picture and has no derivative, and where it lies."""
         if isinstance(made, Tensor) and made.requires_grad:
             return
         loose = [t for t in tensors_of(made) if not t.requires_grad]
         self._held += loose
         self._steering.update(map(id, loose))
+        self._steering.update(t.untyped_storage().data_ptr() for t in loose if t.numel())
 
     def _keep(self, record: Record) -> Tensor:
         """Put a record on the list; what the network goes on with. Its flag shows who lost track of it."""
@@ -286,6 +296,14 @@ def run_function(func: Any, args: Any, kwargs: dict[str, Any], writes: bool) -> 
             return out, out
     target = args[0].clone()
     return func(target, *args[1:], **kwargs), target
+
+
+def _shapes_by_value(name: str, leaves: list[Any]) -> bool:
+    """Whether the shape of what a function makes hangs on values: `x[mask]`, or the places where a mask is true."""
+    masks = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.dtype in (torch.bool, torch.uint8)]
+    return bool(masks) and (
+        (name == "__getitem__" and len(leaves) > 1) or (name == "where" and len(leaves) == 1)
+    )
 
 
 def _writes(name: str, kwargs: Mapping[str, Any]) -> bool:

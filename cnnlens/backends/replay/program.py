@@ -45,13 +45,13 @@ class Program:
         At `leaves` gradients begin, unless they have begun before. `base` holds one picture's values, for
         what does not hang on what is given.
         """
-        count = len(next(iter(given.values())))
+        count, goals = len(next(iter(given.values()))), frozenset(goals)
         steps = self.needed(given, goals)
         last = {place: i for i, step in enumerate(steps) for place in step.reads.values()}
         values = {place: _begun(value) if place in leaves else value for place, value in given.items()}
         for i, step in enumerate(steps):
             read = [values[p] if p in values else _repeated(base, p, count) for p in step.reads.values()]
-            out = step.run(read)
+            out = step.run(read, keeping=not goals.isdisjoint(step.reads.values()))
             del read
             values[step.place] = _begun(out) if step.place in leaves else out
             for place in set(step.reads.values()):

@@ -17,6 +17,8 @@ from .._torch_recorder import Record, run_function, tensors_of
 
 #: Functions that are told the sizes of what they make, the number of pictures first.
 _SIZED = ("view", "reshape", "expand", "broadcast_to")
+#: Of fixed state for each picture; they read whatever lies behind a state that is too small.
+_STATEFUL = ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
 _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu_,
     "relu6": lambda value: functional.relu6(value, inplace=True),
@@ -48,9 +50,9 @@ class Step:
     frees: bool = False  # whether nobody reads what it reads afterwards: it may be written to
     idle: bool = False  # whether it hands on what it is given, at most in another order in memory
 
-    def run(self, given: Sequence[Tensor]) -> Tensor:
-        """What it makes of other values, (n, …) each."""
-        if self.frees:
+    def run(self, given: Sequence[Tensor], *, keeping: bool = False) -> Tensor:
+        """What it makes of other values, (n, …) each; with `keeping` they stay what they are in any case."""
+        if self.frees and not keeping:
             return self._overwritten(given[0])
         leaves, count = list(self.leaves), len(given[0])
         for leaf, tensor in zip(self.reads, given, strict=True):
@@ -58,7 +60,7 @@ class Step:
         if self.sized is not None:
             size = leaves[self.sized]
             leaves[self.sized] = torch.Size((count, *size[1:])) if isinstance(size, torch.Size) else count
-        if self.name in _JOINS and count > 1:  # a class token, say, is one for all pictures
+        if self.name in _JOINS:
             leaves = [
                 _for_all(v, count, given[0].ndim) if i not in self.reads else v for i, v in enumerate(leaves)
             ]
@@ -90,8 +92,9 @@ class Step:
 
 
 def _for_all(value: Any, count: int, rank: int) -> Any:
-    if isinstance(value, Tensor) and value.ndim == rank and len(value) == 1:
-        return value.expand(count, *value.shape[1:])
+    """A constant that is one for all pictures, a class token say, for so many of them."""
+    if isinstance(value, Tensor) and value.ndim == rank and (len(value) == 1 or value.stride(0) == 0):
+        return value[:1].expand(count, *value.shape[1:])
     return value
 
 
@@ -99,6 +102,8 @@ def step_of(record: Record, place: int) -> Step:
     """The step that a record becomes. Raises Unmet where the function cannot be run again."""
     if record.function is None:
         raise Unmet(f"{record.name} is no function of torch, so it cannot be run again")
+    if record.name in _STATEFUL:
+        raise Unmet(f"{record.name} keeps a state for each picture")
     if record.steered:
         raise Unmet(f"{record.name} reads what was made of this very picture")
     leaves = [leaf.detach() if isinstance(leaf, Tensor) else leaf for leaf in record.leaves]
