@@ -270,12 +270,12 @@ def test_scores_at_places_tell_how_many_are_won_by_another() -> None:
 
 @pytest.fixture
 def replays(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The precisions in which batches of more than the two that are held were replayed."""
+    """The precisions in which batches of more than the three that are held were replayed."""
     seen: list[str] = []
     own = Model.trace
 
     def spied(self: Model, x: Any, **asked: Any) -> Trace:
-        if asked.get("replay") is not None and len(x) > 2:
+        if asked.get("replay") is not None and len(x) > 3:
             seen.append(self.precision)
         return own(self, x, **asked)
 
