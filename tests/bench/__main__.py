@@ -37,7 +37,7 @@ def line(row: Row) -> str:
     """A row of the table, in Markdown."""
     verdict = {True: "yes", False: "**no**", None: ""}[row.reached]
     sign = "≥" if row.kind == "faster" else "≤"
-    asked = f"{sign} {row.asked:g}×" if row.asked else ""
+    asked = f"{sign} {row.asked:.3g}×" if row.asked else ""
     times = f"{1000 * row.ours:.4g} ms | {1000 * row.theirs:.4g} ms"
     spread = f"{row.ratio:.3g}× ({row.low:.3g} to {row.high:.3g})"
     return f"| {row.what} | {row.against} | {times} | {spread} | {asked} | {verdict} | {row.equal} |"
