@@ -95,10 +95,10 @@ class Call(ABC):
         return self.run(inputs, params), lambda cotangent: self.pull(cotangent, inputs, params)
 
 
-def leading_to(last: int, reads: Callable[[int], Iterable[int]]) -> list[int]:
-    """The places that lead to the last, itself among them, in their order; `reads` says what each one reads."""
-    wanted = {last}
-    for place in range(last, -1, -1):
+def leading_to(goals: Iterable[int], reads: Callable[[int], Iterable[int]]) -> list[int]:
+    """The places that lead to the goals, themselves among them, in their order; `reads` says what each one reads."""
+    wanted = set(goals)
+    for place in range(max(wanted), -1, -1):
         if place in wanted:
             wanted.update(reads(place))
     return sorted(wanted)

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import torch
 
-from ..errors import Unmet
 from ._engines import unchanged
 from ._keras_layers import kind_of
 from ._keras_taps import Graph, Taps
@@ -29,13 +28,11 @@ def replay_of(
         end = body.run(keras.ops.convert_to_tensor(recorder.fed), taps)
     layers = {name: recorder.place_of(taps.seen[name]) for name in kept}
     places = {name: place for name, place in layers.items() if place is not None}
-    for name in kept:
-        if name not in places or _is_handed_through(body, name, recorder):
-            raise Unmet(f"{name} hands on what others may read too, or nothing that is recorded")
-    return Replayed(program_of(recorder, end, places, kept), fed, border, at, space)
+    through = [name for name in kept if _is_handed_through(body, name)]
+    return Replayed(program_of(recorder, end, places, kept, through), fed, border, at, space)
 
 
-def _is_handed_through(body: Graph, name: str, recorder: Recorder) -> bool:
+def _is_handed_through(body: Graph, name: str) -> bool:
     """Whether a layer may hand on the very array that it was given: nothing is computed there."""
     operation = body.operation(name)
     return operation is None or kind_of(operation) in ("dropout", "identity", "other", "reshape")

@@ -91,7 +91,7 @@ class Recording:
 
     def _tape(self, last: int) -> Tape:
         """The calls that lead to the last, numbered anew."""
-        needed = leading_to(last, lambda place: self.calls[place].info.inputs)
+        needed = leading_to([last], lambda place: self.calls[place].info.inputs)
         places = {old: new for new, old in enumerate(needed)}
         if 0 not in places:
             raise Unmet("its scores do not hang on the picture")

@@ -97,11 +97,11 @@ def described(name: str, args: Args, named: Named, reads: int) -> tuple[str, str
         several = {"mul": "multiply", "div": "divide"}
         return (several[plain] if reads > 1 else "scale"), plain, {}
     if plain == "batch_norm":
-        training = bool(_argument(args, named, 5, "training", False))
-        eps = float(_argument(args, named, 7, "eps", 1e-5))
+        training = bool(argument(args, named, 5, "training", False))
+        eps = float(argument(args, named, 7, "eps", 1e-5))
         return ("normalisation" if training else "batch-norm"), plain, {"eps": eps}
     if plain in _DROPOUTS:
-        return ("other" if _argument(args, named, 2, "training", True) else "identity"), plain, {}
+        return ("other" if argument(args, named, 2, "training", True) else "identity"), plain, {}
     if plain == "matmul":
         constant = args[1] if len(args) > 1 else None
         return (
@@ -110,13 +110,13 @@ def described(name: str, args: Args, named: Named, reads: int) -> tuple[str, str
             {},
         )
     if plain == "pad":
-        nothing = _argument(args, named, 2, "mode", "constant") != "constant" or not _argument(
+        nothing = argument(args, named, 2, "mode", "constant") != "constant" or not argument(
             args, named, 3, "value", 0
         )
         return (
             ("reshape" if nothing else "other"),
             plain,
-            {"padding": tuple(_argument(args, named, 1, "pad", ()))},
+            {"padding": tuple(argument(args, named, 1, "pad", ()))},
         )
     if plain == "max" and len(args) + len(named) > 1:
         return ("pooling", "max", {}) if reads == 1 else ("other", plain, {})
@@ -133,8 +133,8 @@ def described(name: str, args: Args, named: Named, reads: int) -> tuple[str, str
 def _bounded(plain: str, args: Args, named: Named) -> str:
     """What cuts off at zero is a ReLU, with an upper bound a ReLU6; so nn.ReLU6, which calls hardtanh."""
     ends = ("min_val", "max_val") if plain == "hardtanh" else ("min", "max")
-    low = _argument(args, named, 1, ends[0], -1 if plain == "hardtanh" else None)
-    high = _argument(args, named, 2, ends[1], 1 if plain == "hardtanh" else None)
+    low = argument(args, named, 1, ends[0], -1 if plain == "hardtanh" else None)
+    high = argument(args, named, 2, ends[1], 1 if plain == "hardtanh" else None)
     if isinstance(low, Tensor) or low is None or low != 0:
         return plain
     return "relu" if high is None else "relu6"
@@ -149,7 +149,7 @@ def weights_of(name: str, args: Args, named: Named, read: Collection[int]) -> di
     """The weights among the arguments of a call; `read` holds the ids of what is none."""
     found = {}
     for ours, (place, called) in _WEIGHTS.get(plain_name(name), {}).items():
-        value = _argument(args, named, place, called, None)
+        value = argument(args, named, place, called, None)
         if isinstance(value, Tensor) and id(value) not in read:
             found[ours] = value
     return found
@@ -187,32 +187,33 @@ def laid_in(ours: str, values: Tensor, kind: str, function: str) -> Tensor:
     return values.movedim((-2, -1), (1, 0))
 
 
-def _argument(args: Args, named: Named, place: int, name: str, default: Any) -> Any:
+def argument(args: Args, named: Named, place: int, name: str, default: Any) -> Any:
+    """An argument of a call, by its place or its name."""
     return args[place] if place < len(args) else named.get(name, default)
 
 
 def _hyper(plain: str, kind: str, args: Args, named: Named) -> dict[str, Any]:
     """Kernel, stride, padding, dilation and groups of a convolution or pooling, as pairs."""
     if kind in ("convolution", "transposed-convolution"):
-        kernel = tuple(int(n) for n in _argument(args, named, 1, "weight", torch.empty(0)).shape[2:])
+        kernel = tuple(int(n) for n in argument(args, named, 1, "weight", torch.empty(0)).shape[2:])
         order = ("stride", "padding", "dilation", "groups")
         if kind == "transposed-convolution":
             order = ("stride", "padding", "output_padding", "groups")
         told = {
-            ours: _argument(args, named, 3 + i, ours, 0 if "padding" in ours else 1)
+            ours: argument(args, named, 3 + i, ours, 0 if "padding" in ours else 1)
             for i, ours in enumerate(order)
         }
         if kind == "transposed-convolution":
-            told["dilation"] = _argument(args, named, 7, "dilation", 1)
+            told["dilation"] = argument(args, named, 7, "dilation", 1)
         rank = len(kernel)
         return {"kernel": kernel, **{k: v if k == "groups" else _pair(v, rank) for k, v in told.items()}}
     if plain in ("max_pool2d", "avg_pool2d"):
-        kernel = _pair(_argument(args, named, 1, "kernel_size", 1), 2)
-        stride = _argument(args, named, 2, "stride", None)
+        kernel = _pair(argument(args, named, 1, "kernel_size", 1), 2)
+        stride = argument(args, named, 2, "stride", None)
         told = {"kernel": kernel, "stride": _pair(stride, 2) if stride else kernel,
-                "padding": _pair(_argument(args, named, 3, "padding", 0), 2)}  # fmt: skip
+                "padding": _pair(argument(args, named, 3, "padding", 0), 2)}  # fmt: skip
         if plain == "max_pool2d":
-            told["dilation"] = _pair(_argument(args, named, 4, "dilation", 1), 2)
+            told["dilation"] = _pair(argument(args, named, 4, "dilation", 1), 2)
         return told
     return {}
 

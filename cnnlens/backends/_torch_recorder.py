@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import TreeSpec, tree_flatten
 
 from ..errors import Unmet
 from ._torch_arguments import Form, flat, mapped
@@ -82,11 +81,6 @@ class Record:
     def called(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Its arguments as it was called."""
         return self.shape.put(self.leaves) if self.shape is not None else ((), {})
-
-    @property
-    def form(self) -> TreeSpec:
-        """How `leaves` are put together, as torch's pytree has it."""
-        return tree_flatten(self.called)[1]
 
     @property
     def given(self) -> list[Tensor]:

@@ -23,7 +23,7 @@ def tape_of(recorder: Recorder, end: Tensor, known: Collection[str]) -> Tape:
     last = recorder.place_of(end)
     if last is None:
         raise Unmet("its scores were made outside of torch's functions: no tape can be kept")
-    needed = leading_to(last, lambda place: recorder.records[place].reads.values())
+    needed = leading_to([last], lambda place: recorder.records[place].reads.values())
     places = {old: new for new, old in enumerate(needed)}
     calls = [TorchCall(recorder.records[old], places, new) for old, new in places.items()]
     layers = {

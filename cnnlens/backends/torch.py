@@ -255,12 +255,10 @@ class TorchModel(Model):
         with within():  # two pictures: a number that is theirs is no other's by chance
             recorder, end = self._recorded(np.repeat(fed, 2, 0))
         layers = {name: place for place, record in enumerate(recorder.records) for name in record.layers}
-        for name in (*keep, *(() if at == "input" else (at,))):
-            if name not in layers or name in recorder.handed_through:
-                raise Unmet(f"{name} hands on what others may read too, or nothing that is recorded")
         kept = [*keep, at] if at != "input" else keep
+        program = program_of(recorder, end, layers, kept, recorder.handed_through)
         border = Border(self._laid, self._read, self._shape, within)
-        return Replayed(program_of(recorder, end, layers, kept), self._laid(fed, "input"), border, at, (2, 3))
+        return Replayed(program, self._laid(fed, "input"), border, at, (2, 3))
 
     def _recorded(self, fed: Array) -> tuple[Recorder, Tensor]:
         """A pass over `fed`, function by function, and its scores."""

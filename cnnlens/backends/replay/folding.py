@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten
 
+from .._torch_arguments import flat
 from .._torch_kinds import weights_of, with_weights
 from .steps import Step
 
@@ -40,8 +40,9 @@ def fold(steps: Sequence[Step], keep: Collection[int]) -> list[Step]:
         axis, at = (1 if step.kind == "convolution" else -1), step.place
         while readers[at] == 1 and at not in keep:  # a single reader: nobody else sees the change
             behind = done[following[at]]
-            if (moved := _moved(behind, axis, rank)) is not None:
-                axis = moved
+            order = behind.order(rank) if step.kind == "convolution" else None
+            if order:
+                axis = order.index(axis)
             elif affine := _affine(behind, axis, rank, len(kernel)):
                 done[step.place] = _scaled(done[step.place], *affine)
                 alias[behind.place] = at
@@ -99,18 +100,8 @@ def _scaled(step: Step, factor: Tensor | float, summand: Tensor | float) -> Step
     given, named = with_weights(
         step.name, args, kwargs, {name: t.to(kernel.dtype) for name, t in new.items()}
     )
-    leaves, form = tree_flatten((tuple(given), named))
+    leaves, form = flat(given, named)
     return replace(step, leaves=leaves, form=form)  # what it reads is still its first argument
-
-
-def _moved(step: Step, axis: int, rank: int) -> int | None:
-    """Where the channels are behind a step that only turns axes about; None if it does anything else."""
-    if step.name != "permute":
-        return None
-    args, kwargs = step.call()
-    order = kwargs.get("dims", args[1:])
-    order = order[0] if len(order) == 1 and not isinstance(order[0], int) else order
-    return [d % rank for d in order].index(axis % rank)
 
 
 def _affine(step: Step, axis: int, rank: int, channels: int) -> Affine | None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...errors import Unmet
+from ...tape import leading_to
 from .._torch_recorder import Recorder
 from .folding import fold
 from .steps import Step, step_of
@@ -70,26 +71,29 @@ def _repeated(base: Mapping[int, Tensor] | None, place: int, count: int) -> Tens
     return value.expand(count, *value.shape[1:])
 
 
-def program_of(recorder: Recorder, end: Tensor, layers: Mapping[str, int], keep: Collection[str]) -> Program:
+def program_of(
+    recorder: Recorder,
+    end: Tensor,
+    layers: Mapping[str, int],
+    keep: Collection[str],
+    through: Collection[str] = (),
+) -> Program:
     """The program of a recorded pass, its batch norms folded; the values of layers to `keep` are not touched.
 
-    Raises Unmet where the pass cannot be run again, with the reason.
+    Layers named in `through` hand on what was made before them, and cannot be kept apart from that. Raises
+    Unmet where the pass cannot be run again, with the reason.
     """
     last = recorder.place_of(end)
     if last is None:
         raise Unmet("its scores were made outside of torch's functions")
     if recorder.decided:
         raise Unmet(f"its way hangs on the picture: {recorder.decided}")
-    if missing := [name for name in keep if name not in layers]:
-        raise Unmet(f"{missing[0]} is not among what was recorded")
-    goals = {last, *(layers[name] for name in keep)}
-    wanted, steps = set(goals), []
-    for place in range(len(recorder.records) - 1, 0, -1):
-        if place in wanted:
-            step = step_of(recorder.records[place], place)
-            wanted.update(step.reads.values())
-            steps.append(step)
-    return Program(fold(steps[::-1], goals), last, {name: layers[name] for name in keep})
+    if lost := [name for name in keep if name not in layers or name in through]:
+        raise Unmet(f"{lost[0]} hands on what others may read too, or nothing that is recorded")
+    goals, records = {last, *(layers[name] for name in keep)}, recorder.records
+    places = leading_to(goals, lambda place: records[place].reads.values())
+    steps = [step_of(records[place], place) for place in places if place]
+    return Program(fold(steps, goals), last, {name: layers[name] for name in keep})
 
 
 def base_of(program: Program, fed: Tensor) -> dict[int, Tensor]:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .patch import Maps, Patch, reached, union
-from .steps import Step
+from .patch import Maps, Patch, Span, reached, union
+from .steps import TURNS, Step
 
 Given = Sequence[Patch | None]  #: what is new of what a step reads; None where nothing is
 Rule = Callable[[Step, Given, "Before"], Patch | Tensor | None]
@@ -56,8 +56,7 @@ def _convolution(step: Step, given: Given, before: Before) -> Patch | None:
     windows = _windows(hyper, hyper.get("dilation", (1, 1)))
     if step.kind == "convolution" and windows == _ONE:
         return patch.moved(step.run([patch.values]))
-    args, kwargs = step.call()
-    weight, bias = (_argument(args, kwargs, i, name) for i, name in ((1, "weight"), (2, "bias")))
+    weight, bias = (step.argument(i, name) for i, name in ((1, "weight"), (2, "bias")))
     cut = _cut(step, patch, windows, before, 0.0)
     return cut.moved(
         functional.conv2d(cut.values, weight, bias, hyper["stride"], 0, hyper["dilation"], hyper["groups"])
@@ -75,12 +74,11 @@ def _max_pooling(step: Step, given: Given, before: Before) -> Patch | None:
 
 def _mean_pooling(step: Step, given: Given, before: Before) -> Patch | None:
     (patch,), hyper = given, step.hyper
-    args, kwargs = step.call()
     ceil, with_pad = (
-        _argument(args, kwargs, 4, "ceil_mode", False),
-        _argument(args, kwargs, 5, "count_include_pad", True),
+        step.argument(4, "ceil_mode", False),
+        step.argument(5, "count_include_pad", True),
     )
-    divisor = _argument(args, kwargs, 6, "divisor_override")
+    divisor = step.argument(6, "divisor_override")
     padded = any(hyper["padding"]) and not with_pad
     if patch is None or patch.space != (2, 3) or ceil or padded or divisor:
         return None  # its windows at the border are means of fewer values
@@ -158,9 +156,8 @@ def _several(step: Step, given: Given, before: Before) -> Patch | None:
 
 def _joined(step: Step, given: Given, before: Before) -> Patch | None:
     """Channels of several maps, one behind the other."""
-    args, kwargs = step.call()
     parts = _aligned(step, given, before)
-    axis = _argument(args, kwargs, 1, "dim", 0) % parts[0].values.ndim
+    axis = step.argument(1, "dim", 0) % parts[0].values.ndim
     if axis in (0, *parts[0].space) or any(isinstance(leaf, Tensor) for leaf in step.leaves):
         return None
     return parts[0].moved(step.run([part.values for part in parts]))
@@ -180,7 +177,7 @@ def _aligned(step: Step, given: Given, before: Before) -> list[Patch]:
     return parts
 
 
-def _lies_at(patch: Patch, region: tuple[Tensor, Tensor, int, int]) -> bool:
+def _lies_at(patch: Patch, region: Span) -> bool:
     top, left, height, width = region
     same = (patch.height, patch.width) == (height, width)
     return same and torch.equal(patch.top, top) and torch.equal(patch.left, left)
@@ -205,13 +202,12 @@ def _average(step: Step, given: Given, before: Before) -> Patch | Tensor | None:
 
 
 def _is_over_all_places(step: Step, was: Tensor, patch: Patch) -> bool:
-    args, kwargs = step.call()
     if step.name == "adaptive_avg_pool2d":
-        size = _argument(args, kwargs, 1, "output_size")
+        size = step.argument(1, "output_size")
         return patch.space == (2, 3) and size in (1, (1, 1), [1, 1], torch.Size((1, 1)))
-    axes = _argument(args, kwargs, 1, "dim")
+    axes = step.argument(1, "dim")
     axes = [axes] if isinstance(axes, int) else list(axes or ())
-    return sorted(axis % was.ndim for axis in axes) == sorted(patch.space) and not kwargs.get("dtype")
+    return sorted(axis % was.ndim for axis in axes) == sorted(patch.space) and not step.argument(3, "dtype")
 
 
 def _turned(step: Step, given: Given, before: Before) -> Patch | None:
@@ -219,10 +215,8 @@ def _turned(step: Step, given: Given, before: Before) -> Patch | None:
     (patch,) = given
     if patch is None:
         return None
-    rank = patch.values.ndim
-    marks = torch.empty(tuple(range(2, rank + 2)), device="meta")  # sizes that tell the axes apart
-    order = [size - 2 for size in step.run([marks]).shape]
-    if order[0]:
+    order = step.order(patch.values.ndim)
+    if order is None or order[0]:
         return None
     space = order.index(patch.space[0]), order.index(patch.space[1])
     return patch.moved(step.run([patch.values]), space)
@@ -246,23 +240,17 @@ def _regrouped(step: Step, given: Given, before: Before) -> Patch | None:
 def _split(step: Step, given: Given, before: Before) -> Patch | None:
     """One of several parts of the channels."""
     (patch,) = given
-    args, kwargs = step.call()
     if patch is None:
         return None
-    axis = _argument(args, kwargs, 2, "dim", 0) % patch.values.ndim
+    axis = step.argument(2, "dim", 0) % patch.values.ndim
     return None if axis in (0, *patch.space) else patch.moved(step.run([patch.values]))
 
 
 def _padded(step: Step, given: Given, before: Before) -> Patch | None:
     """A border of constants: the patch lies further in."""
     (patch,) = given
-    args, kwargs = step.call()
-    sizes = list(_argument(args, kwargs, 1, "pad", ()))
-    if (
-        patch is None
-        or _argument(args, kwargs, 2, "mode", "constant") != "constant"
-        or min(sizes, default=-1) < 0
-    ):
+    sizes = list(step.argument(1, "pad", ()))
+    if patch is None or step.argument(2, "mode", "constant") != "constant" or min(sizes, default=-1) < 0:
         return None
     rank = patch.values.ndim
     before_axis = {rank - 1 - i: low for i, low in enumerate(sizes[::2])}
@@ -273,12 +261,6 @@ def _padded(step: Step, given: Given, before: Before) -> Patch | None:
     return Patch(patch.top + down, patch.left + right, patch.values, patch.space)
 
 
-def _argument(
-    args: Sequence[Any], kwargs: Mapping[str, Any], place: int, name: str, default: Any = None
-) -> Any:
-    return args[place] if place < len(args) else kwargs.get(name, default)
-
-
 _RULES: dict[str, Rule] = {
     "conv2d": _convolution,
     "max_pool2d": _max_pooling,
@@ -286,7 +268,7 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys(("add", "sub", "mul", "div"), _several),
     **dict.fromkeys(("cat", "concat", "concatenate"), _joined),
     **dict.fromkeys(("adaptive_avg_pool2d", "mean"), _average),
-    **dict.fromkeys(("permute", "transpose", "swapaxes", "movedim"), _turned),
+    **dict.fromkeys(TURNS, _turned),
     **dict.fromkeys(("view", "reshape"), _regrouped),
     **dict.fromkeys(("chunk", "split", "tensor_split"), _split),
     "pad": _padded,

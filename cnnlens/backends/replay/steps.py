@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils._pytree import tree_unflatten
 
 from ...errors import Unmet
-from .._torch_kinds import described, plain_name
+from .._torch_arguments import Form
+from .._torch_kinds import argument, described, plain_name
 from .._torch_recorder import Record, run_function, tensors_of
 
 #: Functions that are told the sizes of what they make, the number of pictures first.
@@ -25,6 +25,8 @@ _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": lambda value: functional.silu(value, inplace=True),
     "hardswish": lambda value: functional.hardswish(value, inplace=True),
 }
+#: What only gives the axes another order.
+TURNS = ("permute", "transpose", "swapaxes", "movedim")
 _JOINS = ("cat", "concat", "concatenate")
 
 
@@ -39,7 +41,7 @@ class Step:
     name: str
     function: Callable[..., Any]
     leaves: list[Any]
-    form: Any
+    form: Form
     reads: dict[int, int]
     kind: str
     title: str
@@ -64,7 +66,7 @@ class Step:
             leaves = [
                 _for_all(v, count, given[0].ndim) if i not in self.reads else v for i, v in enumerate(leaves)
             ]
-        args, kwargs = tree_unflatten(leaves, self.form)
+        args, kwargs = self.form.put(leaves)
         out, target = run_function(self.function, args, kwargs, self.written)
         if target is not None:
             return target
@@ -74,10 +76,8 @@ class Step:
         """The same in the memory of what it reads: fresh memory costs more than these functions do."""
         if self.name in _IN_PLACE:
             return _IN_PLACE[self.name](value)
-        args, kwargs = self.call()  # hardtanh, as nn.ReLU6 calls it
-        low, high = (
-            args[i] if i < len(args) else kwargs[name] for i, name in ((1, "min_val"), (2, "max_val"))
-        )
+        # hardtanh, as nn.ReLU6 calls it
+        low, high = self.argument(1, "min_val", -1.0), self.argument(2, "max_val", 1.0)
         return functional.hardtanh(value, low, high, inplace=True)  # clamp_ would keep a copy for gradients
 
     @property
@@ -87,8 +87,18 @@ class Step:
 
     def call(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Its arguments as they were recorded."""
-        args, kwargs = tree_unflatten(self.leaves, self.form)
-        return args, kwargs
+        return self.form.put(self.leaves)
+
+    def order(self, rank: int) -> list[int] | None:
+        """The order of axes that it gives an array of that rank; None where it does anything else."""
+        if self.name not in TURNS:
+            return None
+        marks = torch.empty(tuple(range(2, rank + 2)), device="meta")  # sizes that tell the axes apart
+        return [size - 2 for size in self.run([marks]).shape]
+
+    def argument(self, place: int, name: str, default: Any = None) -> Any:
+        """One of them, by its place or its name."""
+        return argument(*self.call(), place, name, default)
 
 
 def _for_all(value: Any, count: int, rank: int) -> Any:
@@ -100,15 +110,14 @@ def _for_all(value: Any, count: int, rank: int) -> Any:
 
 def step_of(record: Record, place: int) -> Step:
     """The step that a record becomes. Raises Unmet where the function cannot be run again."""
-    if record.function is None:
+    if record.function is None or record.shape is None:
         raise Unmet(f"{record.name} is no function of torch, so it cannot be run again")
     if record.name in _STATEFUL:
         raise Unmet(f"{record.name} keeps a state for each picture")
     if record.steered:
         raise Unmet(f"{record.name} reads what was made of this very picture")
     leaves = [leaf.detach() if isinstance(leaf, Tensor) else leaf for leaf in record.leaves]
-    args, kwargs = tree_unflatten(record.leaves, record.form)
-    kind, title, hyper = described(record.name, args, kwargs, len(record.reads))
+    kind, title, hyper = described(record.name, *record.called, len(record.reads))
     plain = plain_name(record.name)
     function = Tensor.reshape if plain == "view" else record.function  # any order in memory will do
     sized = None
@@ -122,7 +131,7 @@ def step_of(record: Record, place: int) -> Step:
         name=plain,
         function=function,
         leaves=leaves,
-        form=record.form,
+        form=record.shape,
         reads=dict(record.reads),
         kind=kind,
         title=title,
