@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .arrays import Array
-from .errors import Unmet
 from .passes import Box, Fill, Replay, Trace, hidden
 from .targets import Target
 
@@ -79,13 +78,13 @@ def _held_to_three(
 
     In a lower precision the two round differently, so one is held as strictly in full precision first.
     """
-    if model.in_full is not model and _held_to_three(model.in_full, three, names, at, image, ran) is None:
+    if model.is_lowered and _held_to_three(model.in_full, three, names, at, image, ran) is None:
         return None
 
     def holds(replay: Replay) -> bool:
         found, own = ran(model, three, names, None, replay), ran(model, three, names, None, None)
         pairs = [(found.activations[name], values) for name, values in own.activations.items()]
-        slack = ROUNDING[model.precision] if model.in_full is not model else 0.0
+        slack = ROUNDING[model.precision] if model.is_lowered else 0.0
         return all(_agree(a, b, slack) for a, b in [(found.scores, own.scores), *pairs])
 
     return _held(model, three[0] if image is None else image, names, at, holds)
@@ -96,7 +95,7 @@ def hide(model: Model, image: Array, boxes: Sequence[Box], fill: Fill, tick: Cal
     height, width = image.shape[:2]
     inside = all(0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width for y0, x0, y1, x1 in boxes)
     # in a lower precision what a box changes and what is rounded cannot be told apart
-    exact = inside and len(boxes) > FEW and model.in_full is model
+    exact = inside and len(boxes) > FEW and not model.is_lowered
     replay = _held_to_boxes(model, image, boxes, fill) if exact else None
     if replay is not None:
         try:
@@ -118,10 +117,10 @@ def _held_to_boxes(model: Model, image: Array, boxes: Sequence[Box], fill: Fill)
     several times at once, so that what was recorded of two pictures is not taken for any number's.
     """
     trial = [boxes[0], boxes[len(boxes) // 2 + max(1, math.isqrt(len(boxes)) // 2)], boxes[-1]]
-    own = model.trace(np.concatenate([image[None], hidden(image, trial, fill)])).scores
     cover = _cover(model, image, fill)
 
     def holds(replay: Replay) -> bool:
+        own = model.trace(np.concatenate([image[None], hidden(image, trial, fill)])).scores
         return all(
             _agree(replay.hide(cover, [box] * 3), np.stack([scores] * 3), effect=scores - own[0])
             for box, scores in zip(trial, own[1:], strict=True)
@@ -178,9 +177,7 @@ def _held(
         with model.lock:
             replay = model.replay(model.input.encode(image[None]), keep=keep, at=at)
         return replay if holds(replay) else None
-    except Unmet:
-        return None
-    except Exception:  # whatever the user's own functions raise when they meet other sizes
+    except Exception:  # Unmet, or whatever the user's own functions raise when they meet other sizes
         return None
 
 

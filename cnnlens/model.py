@@ -254,6 +254,11 @@ class Model(ABC):
         return computing_in(self, read_precision(precision))
 
     @property
+    def is_lowered(self) -> bool:
+        """Whether its passes are in another precision than its weights, because somebody asked for it."""
+        return self.weights_in not in (None, self.precision)
+
+    @property
     def in_full(self) -> Model:
         """The model computing in what its weights are; itself where it does."""
         return self if self.weights_in is None else computing_in(self, self.weights_in)

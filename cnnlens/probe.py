@@ -53,7 +53,7 @@ class Probe:
     @property
     def in_full(self) -> Probe:
         """This picture and target held to the model in full precision; itself where it computes in that."""
-        if self.model.weights_in in (None, self.model.precision):
+        if not self.model.is_lowered:
             return self
         if self._memory.full is None:  # a memory of its own: what was seen is not mixed between precisions
             self._memory.full = copy.copy(self)
@@ -178,9 +178,7 @@ class Probe:
     def tape(self) -> Tape:
         """The pass over this picture as a list of calls, each with its own derivative."""
         tape, memory = self.model.tape(self.pixels[None]), self._memory
-        if (
-            memory.scores is None and self.in_full is self
-        ):  # the pass has been made: nobody needs another for them
+        if memory.scores is None and not self.model.is_lowered:  # the pass is made: nobody needs another
             memory.scores = frozen(tape.scores[0])
         return tape
 

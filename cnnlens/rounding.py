@@ -18,11 +18,6 @@ from .visualiser import Visualiser
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def is_lowered(model: Model) -> bool:
-    """Whether its passes are in a lower precision than its weights, because somebody asked for it."""
-    return model.weights_in not in (None, model.precision)
-
-
 def measure(probe: Probe, gradients: bool) -> dict[str, Any]:
     """The picture's numbers in both precisions: the target's value, the first class, and how alike gradients are.
 
@@ -118,7 +113,7 @@ def rounded(
 
     Gradients are compared where the visualiser declares them or the probe has any. Without a picture a grey one tells.
     """
-    if not is_lowered(model):
+    if not model.is_lowered:
         return (), {}
     cost = chosen.cost_of(model, settings)
     if probe is None and not cost.forwards + cost.backwards:

@@ -27,7 +27,7 @@ class Within:
         """As the model was asked for; nothing where nobody asked."""
         if model.weights_in is None:
             return cls()
-        return cls(model.device.partition(":")[0], model.precision, model.precision != model.weights_in)
+        return cls(model.device.partition(":")[0], model.precision, model.is_lowered)
 
     def __call__(self) -> AbstractContextManager[object]:
         """Around a pass. No cast weights are kept, not even until a pass is over."""

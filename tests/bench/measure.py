@@ -63,33 +63,24 @@ def faster(
     what: str, against: str, ours: Run, theirs: Run, *, asked: float | None, equal: str, turns: int = TURNS
 ) -> Row:
     """How many times faster ours is than a peer. `equal` says how the results were compared; do so before."""
-    taken = in_turn(turns, ours=ours, theirs=theirs)
-    ratios = [b / a for a, b in zip(taken["ours"], taken["theirs"], strict=True)]
-    return _row(what, against, "faster", asked, ratios, taken, equal)
+    return _row(what, against, "faster", asked, in_turn(turns, ours=ours, theirs=theirs), equal)
 
 
 def cost(
     what: str, against: str, ours: Run, floor: Run, *, asked: float | None, equal: str, turns: int = TURNS
 ) -> Row:
     """How many times the floor, bare passes of the framework, ours costs."""
-    taken = in_turn(turns, ours=ours, theirs=floor)
-    ratios = [a / b for a, b in zip(taken["ours"], taken["theirs"], strict=True)]
-    return _row(what, against, "cost", asked, ratios, taken, equal)
+    return _row(what, against, "cost", asked, in_turn(turns, ours=ours, theirs=floor), equal)
 
 
 def _row(
-    what: str,
-    against: str,
-    kind: str,
-    asked: float | None,
-    ratios: list[float],
-    taken: dict[str, list[float]],
-    equal: str,
+    what: str, against: str, kind: str, asked: float | None, taken: dict[str, list[float]], equal: str
 ) -> Row:
+    pairs = zip(taken["ours"], taken["theirs"], strict=True)
+    ratios = [theirs / ours if kind == "faster" else ours / theirs for ours, theirs in pairs]
     middle = statistics.median
-    low, high = min(ratios), max(ratios)
     seconds = middle(taken["ours"]), middle(taken["theirs"])
-    return Row(what, against, kind, asked, middle(ratios), low, high, *seconds, equal)
+    return Row(what, against, kind, asked, middle(ratios), min(ratios), max(ratios), *seconds, equal)
 
 
 def same(ours: Any, theirs: Any, tolerance: float, what: str = "") -> str:
