@@ -166,8 +166,6 @@ def against_full_passes(turns: int) -> Iterator[Row]:
             equal=error,
             turns=turns,
         )
-    for name, asked in CAPTUM.items():
-        yield from against_captum(name, asked, turns)
 
 
 def against_captum(name: str, asked: float, turns: int) -> Iterator[Row]:
