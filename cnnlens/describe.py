@@ -76,7 +76,25 @@ def _described(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
         "bounds": bounds,
         "choices": choices,
         "optional": optional,
+        "hint": _hint(schema.get("description", ""), bounds),
+        "input": _input("layer" if "layer" in schema else str(kind.get("type")), bounds),
     }
+
+
+def _hint(description: str, bounds: Mapping[str, Any]) -> str:
+    """What stands under a control: what it sets, and between which ends."""
+    ends = ", ".join(f"{words} {value}" for words, value in bounds.items())
+    return f"{description} ({ends})" if ends else description
+
+
+def _input(kind: str, bounds: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of an HTML input for a setting of that kind."""
+    if kind == "boolean":
+        return {"type": "checkbox"}
+    if kind not in ("integer", "number"):
+        return {"type": "text"}
+    step = 1 if kind == "integer" else "any"
+    return {"type": "number", "step": step, "min": bounds.get("at least"), "max": bounds.get("at most")}
 
 
 def describe_layer(layer: Layer) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def picture(id: str, which: str) -> ResponseReturnValue:
 @routes.get("/jobs")
 def jobs() -> ResponseReturnValue:
     """The jobs that are remembered, the newest first."""
-    return jsonify({"jobs": desk().jobs()})
+    return jsonify({"jobs": [in_words(job) for job in desk().jobs()]})
 
 
 @routes.post("/jobs")
@@ -127,19 +127,19 @@ def submit() -> ResponseReturnValue:
     told = desk().submit(read_request(request.get_json()))
     if waited := _wait():
         told = desk().job(told["id"], waited)
-    return jsonify(told), 202, {"Location": f"jobs/{told['id']}"}
+    return jsonify(in_words(told)), 202, {"Location": f"jobs/{told['id']}"}
 
 
 @routes.get("/jobs/<id>")
 def job(id: str) -> ResponseReturnValue:
     """How far a job is; with `wait` answers at its end, or after so many seconds."""
-    return jsonify(desk().job(id, _wait()))
+    return jsonify(in_words(desk().job(id, _wait())))
 
 
 @routes.delete("/jobs/<id>")
 def cancel(id: str) -> ResponseReturnValue:
     """Ask a job to stop."""
-    return jsonify(desk().cancel(id))
+    return jsonify(in_words(desk().cancel(id)))
 
 
 @routes.post("/reset")
@@ -199,6 +199,22 @@ def _settings() -> dict[str, Any]:
     if not isinstance(given, dict):
         raise UsageError("settings is a JSON object, a value for each name")
     return given
+
+
+def in_words(job: dict[str, Any]) -> dict[str, Any]:
+    """A job, and how far it is: as a share from 0 to 1, and as people say it."""
+    parts, steps = job["parts"], job["progress"]
+    failed = sum(answer["error"] is not None for answer in job["results"])
+    within = steps["done"] / steps["total"] if steps["total"] else 0
+    words = [f"waiting for {job['ahead']} before it" if job["ahead"] else job["state"]]
+    if job["state"] == "running" and steps["total"]:
+        words = [f"{steps['done']} of {steps['total']} passes"]
+    if parts["total"] > 1:
+        words.append(f"{parts['done']} of {parts['total']} results")
+    words += [f"{failed} failed"] if failed else []
+    words.append(f"{job['elapsed']:.1f} s")
+    share = min(1.0, (parts["done"] + within) / parts["total"])
+    return job | {"share": share, "words": " · ".join(words), "over": job["state"] in ("done", "cancelled")}
 
 
 def _wait() -> float:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from typing import Any
+
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from .api import state_of
 from .app import desk
+from .layer_tree import grouped, times, tree_of, words_of
 from .results import colour_data
 
 routes = Blueprint("pages", __name__)
@@ -20,5 +24,24 @@ def page() -> ResponseReturnValue:
         shown = next((one for one in start["images"] if one["id"] == request.args.get("img")), None)
         shown = shown or next(iter(start["images"]), None)
         return render_template("loading.html", opening=start["opening"], images=start["images"], shown=shown)
-    start |= {"layers": desk().layers(), "visualisers": desk().visualisers(), "colours": colour_data()}
-    return render_template("viewer.html", start=start, model=start["model"])
+    layers, visualisers = desk().layers(), desk().visualisers()
+    told = [layer | {"words": words_of(layer)} for layer in layers]
+    classes = start["model"].pop("classes") or []
+    start |= {"layers": told, "visualisers": visualisers, "colours": colour_data()}
+    return render_template(
+        "viewer.html",
+        start=start,
+        model=start["model"],
+        classes=classes,
+        rows=tree_of(layers),
+        families=_families(visualisers),
+        grouped=grouped,
+        times=times,
+    )
+
+
+def _families(visualisers: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The visualisers by family, families in the order in which they first come."""
+    order = list(dict.fromkeys(one["family"] for one in visualisers))
+    ranked = sorted(visualisers, key=lambda one: order.index(one["family"]))
+    return [(family, list(some)) for family, some in groupby(ranked, key=lambda one: one["family"])]

@@ -19,6 +19,7 @@ async function ask(path, options = {}, read = "json") {
 	throw refused(answer?.error?.type ?? "Http", answer?.error?.message ?? `the viewer answered ${response.status}`);
 }
 
+const PATIENCE = { Busy: 4, Loading: 120 }; // half seconds
 const json = (method, body) => ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 export const url = (path) => ROOT + path;
@@ -26,6 +27,9 @@ export const state = (wait) => ask(`state?wait=${wait}`);
 export const result = (id) => ask(`results/${id}`);
 export const values = (id, n, query = "") => ask(`results/${id}/panels/${n}.json${query}`);
 export const levels = (id, n, query = "") => ask(`results/${id}/panels/${n}.png${query}`, {}, "arrayBuffer");
+export const layer = (name) => ask(`layers/${encodeURIComponent(name)}`);
+export const jobs = () => ask("jobs");
+export const cancel = (id, on = "") => ask(`${on}jobs/${id}`, { method: "DELETE" });
 export const forget = (id) => ask(`images/${id}`, { method: "DELETE" });
 
 export function visualiser(name, settings, signal) {
@@ -39,15 +43,15 @@ export function upload(file) {
 }
 
 /** Submit a request and follow its job to the end. Aborting `signal` stops the job too. */
-export async function run(request, { signal, progress = () => {} } = {}) {
-	let job = await submit(request, signal);
-	const stop = () => ask(`jobs/${job.id}`, { method: "DELETE" }).catch(() => null);
+export async function run(request, { signal, progress = () => {}, on = "" } = {}) {
+	let job = await submit(request, signal, on);
+	const stop = () => cancel(job.id, on).catch(() => null);
 	signal?.addEventListener("abort", stop, { once: true });
 	try {
 		while (job.state === "queued" || job.state === "running") {
 			if (signal?.aborted) await stop();
 			progress(job);
-			job = await ask(`jobs/${job.id}?wait=0.25`);
+			job = await ask(`${on}jobs/${job.id}?wait=0.25`);
 		}
 		signal?.throwIfAborted();
 		return job;
@@ -63,9 +67,9 @@ export const latest = (now) => () => {
 	return now.signal;
 };
 
-/** What one visualiser, `{name, settings}`, has to tell of one picture. */
-export async function only(image, visualiser, options) {
-	const job = await run({ images: [image], visualisers: [visualiser] }, options);
+/** What one visualiser, `{name, settings}`, has to tell of one picture; `on` is the checkpoint that is asked. */
+export async function only(image, visualiser, { target = "top1", ...options }) {
+	const job = await run({ images: [image], visualisers: [visualiser], targets: [target] }, options);
 	if (job.state !== "done") throw new Error("This was stopped. Choose it again to see it.");
 	const { id, error } = job.results[0];
 	if (error) throw new Error(error.message);
@@ -74,13 +78,13 @@ export async function only(image, visualiser, options) {
 	return told;
 }
 
-/** A full queue empties by itself: wait a moment, a few times. */
-async function submit(request, signal) {
+/** A full queue empties by itself, and a model that fell over is opened again: wait, for a while. */
+async function submit(request, signal, on) {
 	for (let turn = 0; ; turn += 1) {
 		try {
-			return await ask("jobs?wait=0.25", json("POST", request));
+			return await ask(`${on}jobs?wait=0.25`, json("POST", request));
 		} catch (error) {
-			if (error.kind !== "Busy" || turn === 4 || signal?.aborted) throw error;
+			if (!(error.kind in PATIENCE) || turn >= PATIENCE[error.kind] || signal?.aborted) throw error;
 			await new Promise((done) => setTimeout(done, 500));
 		}
 	}

@@ -1,37 +1,31 @@
 // Elements without markup: text only ever goes in as text.
 
-const SVG = "http://www.w3.org/2000/svg";
-
 /** An element by its tag and classes, `p.facts`; attributes, which may be left out (`on…` are listeners, `true` is
  *  a bare attribute, null leaves it out); children. */
-export const h = maker((name) => document.createElement(name));
-/** The same for SVG. */
-export const s = maker((name) => document.createElementNS(SVG, name));
-
-function maker(make) {
-	return (tag, ...inside) => {
-		const [name, ...classes] = tag.split(".");
-		const element = make(name);
-		if (name === "button") element.type = "button";
-		const attributes = inside[0]?.constructor === Object ? inside.shift() : {};
-		for (const [key, value] of Object.entries({ class: classes.join(" ") || null, ...attributes })) {
-			if ((value ?? false) === false) continue;
-			if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-			else element.setAttribute(key, value === true ? "" : value);
-		}
-		element.append(...inside.flat(Infinity).filter((child) => (child ?? "") !== "" && child !== false));
-		return element;
-	};
+export function h(tag, ...inside) {
+	const [name, ...classes] = tag.split(".");
+	const element = document.createElement(name);
+	if (name === "button") element.type = "button";
+	const attributes = inside[0]?.constructor === Object ? inside.shift() : {};
+	for (const [key, value] of Object.entries({ class: classes.join(" ") || null, ...attributes })) {
+		if ((value ?? false) === false) continue;
+		if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+		else element.setAttribute(key, value === true ? "" : value);
+	}
+	element.append(...inside.flat(Infinity).filter((child) => (child ?? "") !== "" && child !== false));
+	return element;
 }
 
 export const $ = (id) => document.getElementById(id);
 
 export function icon(name) {
-	return s("svg.i", { "aria-hidden": "true" }, s("use", { href: `#i-${$(`i-${name}`) ? name : "other"}` }));
+	const drawn = document.querySelector("svg.i").cloneNode(true);
+	drawn.firstElementChild.setAttribute("href", `#i-${$(`i-${name}`) ? name : "other"}`);
+	return drawn;
 }
 
-/** A button that is only a sign; `words` say what it does. */
-export const sign = (name, words, onclick, disabled = false) => h("button.quiet", { title: words, "aria-label": words, disabled, onclick }, icon(name));
+/** A button that is only a sign; `words` say what it does, and `key` does it too. */
+export const sign = (name, words, onclick, disabled = false, key = null) => h("button.quiet", { title: words, "aria-label": words, disabled, onclick, "data-key": key }, icon(name));
 
 export const fact = (...words) => h("p.facts", words);
 
@@ -57,8 +51,21 @@ export function segments(words, options, current, choose) {
 		h("button", { "aria-pressed": String(value === current), title, onclick: () => choose(value) }, text)));
 }
 
+/** A menu; `now` is what is chosen. */
+export function select(options, now, choose) {
+	const menu = h("select", { onchange: () => choose(menu.value) }, options.map(([value, text]) => h("option", { value }, text)));
+	menu.value = now;
+	return menu;
+}
+
 /** An error in its place: what happened, and what to do next. */
 export const said = (message, next = null) => h("div.said", { role: "alert" }, h("p", message), next);
+
+/** How far a job is, as a bar and in words. */
+export const progress = (job) => [h("progress", { max: 1, value: job.share || null, "aria-label": "Progress" }), h("p.facts.num", job.words)];
+
+/** A failure that may be tried again. */
+export const retry = (error, again) => said(error.message, h("button", { onclick: again }, "Try again"));
 
 /** The same for what is no error. */
 export const hint = (message, next = null) => h("div.said.hint", h("p", message), next);

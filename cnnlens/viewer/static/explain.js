@@ -1,126 +1,125 @@
-// Choose a visualiser, set it, run it, stop it. The form comes from the declaration alone.
-import { $, fact, fold, h, hint, said, segments } from "./dom.js";
+// Choose visualisers, set them, run them, stop them. The form comes from the declaration alone.
+import { $, fact, fold, h, hint, progress, retry, said, select } from "./dom.js";
 import * as api from "./api.js";
 import * as pictures from "./pictures.js";
 import * as state from "./state.js";
-import { card, paper } from "./panels.js";
+import { card, paper, savable } from "./panels.js";
 
 const ALPHA = "0.55"; // how much a map covers the photograph
 const CHEAP = 32; // passes that are run without asking when something they hang on changes
 let visualisers = [];
-let priced = null; // the chosen visualiser with its settings resolved
 const latest = api.latest();
 let running = null;
+let opened = true; // just now: results that the address says were there are made again, whatever they cost
 let ran = null; // the request whose results stand on the page
+let results = []; // and those results: what was answered, and of each what is told
 const parts = {};
 
-const chosen = () => visualisers.find((one) => one.name === state.get("vis")) ?? visualisers.find((one) => one.name === "grad-cam" && !one.why_not) ?? visualisers.find((one) => !one.why_not) ?? visualisers[0];
+const able = (one) => !one.why_not;
+
+/** The chosen visualisers: of several, those that can read this model. */
+function chosen() {
+	const named = state.get("vis", "").split(",").map((name) => visualisers.find((one) => one.name === name)).filter(Boolean);
+	const some = named.length > 1 ? named.filter(able) : named;
+	return some.length ? some : [visualisers.find((one) => one.name === "grad-cam" && able(one)) ?? visualisers.find(able) ?? visualisers[0]];
+}
 
 export function begin(known) {
 	visualisers = known;
 	for (const part of $("explain").querySelectorAll("[data-part]")) parts[part.dataset.part] = part;
+	if (!visualisers.length) return;
+	$("choices").addEventListener("click", ({ target, shiftKey }) => {
+		const one = visualisers.find(({ name }) => name === target.dataset.name);
+		if (one) choose(one, shiftKey || $("several").checked);
+	});
+	$("several").checked = chosen().length > 1;
 	parts.form.addEventListener("submit", (event) => { event.preventDefault(); running ? running.abort() : go(); });
 	parts.alpha.addEventListener("input", ({ target }) => state.set({ alpha: target.value === ALPHA ? null : target.value }));
-	if (!visualisers.length) $("explain").replaceChildren(said("No visualiser is installed: `cnnlens plugins` says why."));
 	state.when(["vis", "view"], rebuild);
 	state.when(["s.", "img", "target", "of", "top"], () => price(true));
 	state.when(["show", "alpha"], looks);
+	state.when(["share"], show);
+	addEventListener("pictures", rebuild);
 	looks();
 	rebuild();
 }
 
+const own = (vis) => Object.fromEntries(Object.entries(state.settings()).filter(([name]) => vis.settings.some((one) => one.name === name)));
+
 /** One run is enough for others of its kind: what it hangs on may change. */
 function request() {
-	const vis = chosen();
+	const some = chosen();
 	const of = state.get("of") === "all" ? pictures.all() : [pictures.current()].filter(Boolean);
 	const top = Number(state.get("top", 0));
 	return {
-		images: vis.reads_image ? of.map((one) => one.id) : [],
-		visualisers: [{ name: vis.name, settings: state.settings() }],
+		images: some.some((vis) => vis.reads_image) ? of.map((one) => one.id) : [],
+		visualisers: some.map((vis) => ({ name: vis.name, settings: own(vis) })),
 		...(top > 0 ? { top } : { targets: [pictures.target()] }),
 	};
 }
 
-function build() {
+function rebuild() {
 	if (state.get("view") !== "explain" || !visualisers.length) return;
-	const vis = chosen();
-	const families = Map.groupBy(visualisers, (one) => one.family);
-	parts.choices.replaceChildren(...[...families].map(([family, all]) => h("p", h("small", family), all.map((one) => h("button", {
-		"aria-pressed": String(one === vis), class: one.why_not ? "unable" : null, title: one.why_not ?? one.description, onclick: () => choose(one),
-	}, one.title)))));
+	const some = chosen();
+	for (const button of $("choices").querySelectorAll("button")) button.ariaPressed = String(some.some((vis) => vis.name === button.dataset.name));
+	const [vis] = some;
 	const source = paper(vis);
-	const from = vis.plugin?.startsWith("cnnlens:") ? null : `from ${vis.plugin} ${vis.version}`;
-	parts.about.replaceChildren(h("p", vis.description), fact(source, source && from ? " · " : "", from),
-		vis.details ? fold("What its numbers mean", h("p", vis.details)) : "");
-	parts.form.hidden = Boolean(vis.why_not);
-	parts.progress.replaceChildren(vis.why_not ? hint(`${vis.why_not}.`) : "");
-	if (!vis.why_not) fields(vis);
-}
-
-export function rebuild() {
-	build();
+	const from = !vis.plugin?.startsWith("cnnlens:") && `from ${vis.plugin} ${vis.version}`;
+	parts.about.replaceChildren(...(some.length > 1 ? [fact("Settings of the same name are shared.")]
+		: [h("p", vis.description), fact(source, source && from && " · ", from), vis.details && fold("What its numbers mean", h("p", vis.details))].filter(Boolean)));
+	parts.form.hidden = !able(vis);
+	parts.progress.replaceChildren(able(vis) ? "" : hint(`${vis.why_not}.`));
+	if (able(vis)) fields(some);
+	savable(saved());
 	price(true);
 }
 
-function choose(one) {
-	const forgotten = Object.fromEntries(Object.keys(state.settings()).map((name) => [`s.${name}`, null]));
-	state.set({ ...forgotten, vis: one.name, run: null });
+/** One visualiser; with `more`, one more or one less of those that stand side by side. */
+function choose(one, more) {
+	const before = chosen();
+	const all = more ? (before.includes(one) ? before.filter((vis) => vis !== one) : [...before, one]) : [one];
+	const known = new Set(all.flatMap((vis) => vis.settings.map(({ name }) => name)));
+	const forgotten = Object.keys(state.settings()).filter((name) => !more || !known.has(name));
+	state.set({ ...Object.fromEntries(forgotten.map((name) => [`s.${name}`, null])), vis: all.map((vis) => vis.name).join(",") });
 }
 
-function fields(vis) {
+function fields(some) {
 	parts.cost.textContent = parts.verdict.textContent = parts.complaint.textContent = "";
-	parts.fields.replaceChildren(...vis.settings.map((one) => control(vis, one)),
-		vis.reads_image ? reach("Pictures", "of", [["", "this one"], ["all", `all ${pictures.all().length}`]]) : "",
-		vis.by_target ? reach("Classes", "top", [["", "the one chosen"], ...[2, 3, 5].map((k) => [k, `the ${k} likeliest`])]) : "");
+	const each = new Map(some.flatMap((vis) => vis.settings.map((one) => [one.name, [vis, one]])).reverse());
+	parts.fields.replaceChildren(...[...each.values()].reverse().map(([vis, one]) => control(vis, one)),
+		some.some((vis) => vis.reads_image) ? state.choice("Pictures", "of", [["", "this one"], ["all", `all ${pictures.all().length}`]]) : "",
+		some.some((vis) => vis.by_target) ? state.choice("Classes", "top", [["", "the one chosen"], ...[2, 3, 5].map((k) => [k, `the ${k} likeliest`])]) : "");
 }
 
-const select = (options, change) => h("select", { onchange: ({ target }) => change(target.value) }, options.map(([value, text]) => h("option", { value }, text)));
-
-/** A choice of how much is explained, kept under that key. */
-function reach(words, key, options) {
-	const input = select(options, (value) => state.set({ [key]: value }));
-	input.value = state.get(key, "");
-	return h("label.field", h("span", words), input);
-}
-
-/** A control for a setting, by its kind alone. */
+/** A control for a setting, as its declaration describes it. */
 function control(vis, one) {
 	const now = state.settings()[one.name] ?? String(one.kind === "layer" ? (vis.resolved?.[one.name] ?? one.default) : one.default);
 	const change = (value) => state.set({ [`s.${one.name}`]: value === String(one.default) ? null : value });
-	let input;
-	if (one.kind === "boolean") {
-		input = h("input", { type: "checkbox", checked: now === "true", onchange: () => change(String(input.checked)) });
-	} else if (one.choices) {
-		input = select(one.choices.map((value) => [value, String(value)]), change);
-	} else {
-		const numeric = one.kind === "integer" || one.kind === "number";
-		const { "at least": least, "at most": most } = one.bounds;
-		input = h("input", { type: numeric ? "number" : "text", step: one.kind === "integer" ? 1 : "any", min: least, max: most, inputmode: numeric ? "decimal" : null, spellcheck: "false", onchange: () => change(input.value) });
-	}
-	if (one.kind !== "boolean") input.value = now === "null" || now === "None" ? "" : now;
-	return h(one.kind === "boolean" ? "label.field.toggle" : "label.field", h("span", one.name.replaceAll("_", " ")), input, help(one));
-}
-
-function help(one) {
-	const bounds = Object.entries(one.bounds).map(([words, value]) => `${words} ${value}`).join(", ");
-	return h("small", one.description + (bounds ? ` (${bounds})` : ""));
+	const flag = one.input.type === "checkbox";
+	const input = one.choices && !flag ? select(one.choices.map((value) => [value, String(value)]), now, change)
+		: h("input", { ...one.input, checked: flag && now === "true", spellcheck: "false", onchange: () => change(flag ? String(input.checked) : input.value) });
+	if (!flag) input.value = now === "null" || now === "None" ? "" : now;
+	return h(flag ? "label.field.toggle" : "label.field", h("span", one.name.replaceAll("_", " ")), input, h("small", one.hint));
 }
 
 /** What the settings cost, checked by the server; what is cheap and was run before runs again by itself. */
 async function price(again) {
-	if (state.get("view") !== "explain" || !visualisers.length || chosen().why_not) return;
+	const some = chosen();
+	if (state.get("view") !== "explain" || !visualisers.length || !some.every(able)) return;
 	const signal = latest();
-	const vis = chosen();
 	parts.complaint.textContent = "";
 	try {
-		priced = await api.visualiser(vis.name, state.settings(), signal);
+		const priced = await Promise.all(some.map((vis) => api.visualiser(vis.name, own(vis), signal)));
 		signal.throwIfAborted();
-		parts.verdict.textContent = priced.verdict.words;
+		parts.verdict.textContent = priced.map((one) => (some.length === 1 ? one.verdict.words : one.verdict.level !== "valid" && `${one.title}: ${one.verdict.words}`)).filter(Boolean).join("\n");
 		const { images, top } = request();
-		const count = Math.max(1, images.length) * (vis.by_target && top ? top : 1);
-		const passes = priced.passes * count;
-		parts.cost.textContent = priced.cost + (count > 1 ? ` × ${count} = ${passes} passes` : "");
-		if (again && state.get("run") && passes <= CHEAP) await go();
+		const count = (vis) => (vis.reads_image ? images.length || 1 : 1) * (vis.by_target && top ? top : 1);
+		const passes = priced.reduce((sum, one) => sum + one.passes * count(one), 0);
+		const single = some.length === 1 && count(some[0]) === 1;
+		parts.cost.textContent = single ? priced[0].cost : `${passes} passes in all`;
+		const wanted = passes <= CHEAP || (opened && state.get("run"));
+		opened = false;
+		if (again && wanted) await go();
 		else stale();
 	} catch (error) {
 		if (error.name === "AbortError") return;
@@ -131,63 +130,72 @@ async function price(again) {
 
 /** Results of another request stay to be seen, but say so. */
 function stale() {
-	parts.results.classList.toggle("stale", ran !== null && ran !== JSON.stringify(request()));
+	const current = ran === JSON.stringify(request());
+	parts.results.classList.toggle("stale", ran !== null && !current);
+	state.set({ run: current ? 1 : null });
 }
 
 async function go() {
 	running?.abort();
 	const mine = (running = new AbortController());
 	const asked = request();
-	const vis = chosen();
-	state.set({ run: 1 });
-	if (vis.reads_image && !asked.images.length) return end(mine, hint("This reads a picture: drop one here, paste one, or press +."));
+	const end = (words) => {
+		if (mine !== running) return;
+		running = null;
+		parts.run.textContent = "Run";
+		parts.progress.replaceChildren(words);
+		stale();
+	};
+	if (chosen().some((vis) => vis.reads_image) && !asked.images.length) return end(hint("This reads a picture: drop one here, paste one, or press +."));
 	parts.run.textContent = "Stop";
-	const begun = performance.now();
 	try {
-		const job = await api.run(asked, { signal: mine.signal, progress: (now) => tell(now, begun) });
-		const told = await Promise.all(job.results.map(async (answer) => ({ answer, told: answer.error ? null : await api.result(answer.id) })));
+		const job = await api.run(asked, { signal: mine.signal, progress: (now) => parts.progress.replaceChildren(...progress(now)) });
+		const all = await Promise.all(job.results.map(async (answer) => ({ ...answer, told: answer.error ? null : await api.result(answer.id) })));
 		if (mine !== running) return undefined;
 		ran = JSON.stringify(asked);
-		show(told);
-		return end(mine, job.state === "cancelled" ? said("Stopped.") : null);
+		results = all;
+		show();
+		return end(job.state === "cancelled" ? said("Stopped.") : "");
 	} catch (error) {
-		if (error.name === "AbortError") return end(mine, fact("Stopped."));
-		return end(mine, said(error.message, h("button", { onclick: go }, "Try again")));
+		return end(error.name === "AbortError" ? fact("Stopped.") : retry(error, go));
 	}
 }
 
-function end(mine, words) {
-	if (mine !== running) return;
-	running = null;
-	parts.run.textContent = "Run";
-	parts.progress.replaceChildren(words ?? "");
-	stale();
-}
-
-function tell(job, begun) {
-	const { done, total } = job.progress;
-	const share = (job.parts.done + (total ? done / total : 0)) / job.parts.total;
-	const meter = h("progress", { max: 1, value: share || null, "aria-label": "Progress" });
-	const words = [job.ahead ? `waiting for ${job.ahead} before it` : total ? `${done} of ${total} passes` : "running"];
-	if (job.parts.total > 1) words.push(`result ${Math.min(job.parts.done + 1, job.parts.total)} of ${job.parts.total}`);
-	words.push(`${((performance.now() - begun) / 1000).toFixed(1)} s`);
-	parts.progress.replaceChildren(meter, h("p.facts.num", words.join(" · ")));
-}
-
-function show(all) {
-	parts.results.classList.toggle("many", all.filter((one) => one.told).length > 1);
-	parts.results.replaceChildren(...all.map(({ answer, told }) => (told ? card(told, answer.image)
-		: h("article.card", h("header", h("h3", chosen().title)), said(`${answer.error.message}.`, answer.error.type === "PluginFailed" ? "The fault is its author's, not your model's." : null)))));
+/** The results: of several visualisers a column each, a row for each picture and class. */
+function show() {
+	const row = (one) => `${one.image} ${one.target}`;
+	const [names, rows] = [(one) => one.visualiser, row].map((key) => [...new Set(results.map(key))]);
+	const host = parts.results;
+	host.classList.toggle("many", names.length < 2 && results.length > 1);
+	host.classList.toggle("matrix", names.length > 1);
+	host.style.setProperty("--columns", names.length);
+	host.replaceChildren(...results.map((one) => {
+		const element = one.told ? card(one.told, one.image, { limits: shared(one.visualiser) })
+			: h("article.card", h("h3", one.visualiser), said(`${one.error.message}.`, one.error.type === "PluginFailed" && "The fault is its author's, not your model's."));
+		if (names.length > 1) element.style.gridArea = `${rows.indexOf(row(one)) + 1} / ${names.indexOf(one.visualiser) + 1}`;
+		return element;
+	}));
+	savable(saved());
 	looks();
+}
+
+const saved = () => results.filter((one) => one.told).map((one) => one.told.id);
+
+/** One scale for all maps of a visualiser, if that is asked for. */
+function shared(name) {
+	const ends = results.filter((one) => one.told && one.visualiser === name).map((one) => one.told.panels[0]).filter((panel) => panel.kind === "Heatmap").map((panel) => panel.limits);
+	return state.get("share") && ends.length ? [Math.min(...ends.map(([low]) => low)), Math.max(...ends.map(([, high]) => high))] : null;
 }
 
 /** How maps are laid beside or over the picture: pixels, not numbers, so nothing runs. */
 function looks() {
-	const many = parts.results.classList.contains("many");
-	const now = state.get("show", many ? "over" : "all");
+	const several = results.length > 1;
+	const otherwise = several ? "over" : "all";
+	const now = state.get("show", otherwise);
 	parts.results.dataset.show = now;
 	parts.tools.hidden = !parts.results.querySelector(".triple");
-	parts.show.replaceChildren(segments("Show", [["all", "side by side"], ["over", "overlay"], ["raw", "map"]], now, (value) => state.set({ show: value })));
+	parts.show.replaceChildren(state.choice("Show", "show", [["all", "side by side"], ["over", "overlay"], ["raw", "map"]], { row: true, otherwise }),
+		several ? state.choice("Scale", "share", [["", "own scale"], ["1", "shared", "One scale for all maps of a visualiser"]], { row: true }) : "");
 	parts.opacity.hidden = now === "raw";
 	parts.alpha.value = state.get("alpha", ALPHA);
 	parts.results.style.setProperty("--alpha", parts.alpha.value);

@@ -1,31 +1,30 @@
-// The keyboard. Every key does what a control on the page does too.
+// The keyboard. A control that has a key is pressed by it (`data-key`); what no control does is here.
 import { $ } from "./dom.js";
 import * as layers from "./layers.js";
 import * as pictures from "./pictures.js";
 
-export function begin(show) {
-	const acts = {
-		"[": () => layers.walk(-1), "]": () => layers.walk(1), ArrowLeft: () => pictures.walk(-1), ArrowRight: () => pictures.walk(1),
-		"/": () => $("filter").focus(), "?": () => $("help").showModal(), m: () => show("maps"), e: () => show("explain"), d: () => $("theme").click(), c: recolour,
-	};
+const ACTS = {
+	"[": () => layers.walk(-1), "]": () => layers.walk(1), ArrowLeft: () => pictures.walk(-1), ArrowRight: () => pictures.walk(1),
+	c() {
+		const select = $("colours");
+		select.selectedIndex = (select.selectedIndex + 1) % select.options.length;
+		select.dispatchEvent(new Event("change"));
+	},
+};
+
+export function begin() {
 	addEventListener("keydown", (event) => {
-		const typing = event.target.closest?.("input:not([type=checkbox]), select, textarea");
 		if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-		if (typing) {
+		if (event.target.closest?.("input:not([type=checkbox]), select, textarea")) {
 			if (event.key === "Escape") event.target.blur();
 			return;
 		}
-		const act = /^[1-9]$/.test(event.key) ? () => pictures.choose(Number(event.key)) : acts[event.key];
-		if (!act) return;
+		const control = [...document.querySelectorAll(`[data-key="${CSS.escape(event.key)}"]`)].find((one) => one.offsetParent);
+		if (!control && !ACTS[event.key]) return;
 		event.preventDefault();
-		act();
+		if (!control) ACTS[event.key]();
+		else if (control.matches("input")) control.focus();
+		else control.click();
 	});
-	$("help-open").addEventListener("click", acts["?"]);
-	for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("click", ({ target }) => { if (target === dialog) dialog.close(); });
-}
-
-function recolour() {
-	const select = $("colours");
-	select.selectedIndex = (select.selectedIndex + 1) % select.options.length;
-	select.dispatchEvent(new Event("change"));
+	$("help-open").addEventListener("click", () => $("help").showModal());
 }

@@ -14,6 +14,5 @@ try {
 clearInterval(clock);
 if (told.error) {
 	for (const link of document.querySelectorAll(".thumb")) link.removeAttribute("href"); // soon nobody answers there
-	const name = document.querySelector("h1").textContent;
-	host.replaceChildren(h("h2", `${name} could not be opened`), said(told.error.message), fact("Mend that, start the command again, and reload this page."));
+	host.replaceChildren(h("h2", `${host.dataset.name} could not be opened`), said(told.error.message), fact("Mend that, start the command again, and reload this page."));
 } else location.reload();

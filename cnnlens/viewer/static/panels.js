@@ -1,72 +1,98 @@
 // Results as cards: one panel after the other, whatever plugin they come from.
-import { fact, fold, h, num, number, s, times } from "./dom.js";
+import { $, fact, fold, h, num, number, times } from "./dom.js";
 import * as api from "./api.js";
 import { painted, show, theme } from "./colours.js";
-import { follow, legend, pager, reader, sheet, PAGE } from "./sheet.js";
+import { follow, legend, pager, put, sheet, PAGE } from "./sheet.js";
 
-const FILES = [["png", "PNG"], ["npz", "NPZ"], ["html", "HTML"], ["json", "JSON"], ["svg", "SVG"]];
+/** Links that save results as one file each; a change of theme changes what they lead to. */
+export function files(ids) {
+	return ["png", "svg", "npz", "json", "html"].map((suffix) => {
+		const link = h("a", { download: true, title: `Save as ${suffix.toUpperCase()}` }, suffix === "html" ? "Report" : suffix.toUpperCase());
+		const query = ids.map((id) => `id=${id}`).join("&");
+		painted(link, () => { link.href = api.url(`download.${suffix}?${query}&theme=${theme()}`); });
+		return link;
+	});
+}
 
-/** A result with its words, panels and files; `image` is the id of its picture. */
-export function card(told, image) {
+/** What the page's own Save menu saves: all that is shown. */
+export function savable(ids) {
+	$("save").hidden = !ids.length;
+	$("files").replaceChildren(...files(ids));
+}
+
+/** A result with its words, panels and files; `image` is the id of its picture. `point` marks a place in it.
+ *  `tell` hears of the cursor instead of the card itself, `limits` are a scale that it shares, `field(y, x)` gives the
+ *  part of the picture that a place of its first map sees. */
+export function card(told, image, options = {}) {
 	const { facts } = told;
 	const chance = typeof facts.probability === "number" ? ` ${facts.probability.toFixed(3)}` : "";
 	const meta = [facts.image, facts.settings?.layer, `${number(facts.seconds)} s`].filter(Boolean).join(" · ");
-	return h("article.card",
-		h("header", h("h3", facts.title, facts.target_name ? [" · ", h("b", facts.target_name), h("span.num", chance)] : ""), fact(meta)),
-		told.panels.map((panel, n) => view(told, panel, n, image)), foot(told));
+	const views = told.panels.map((panel, n) => view(told, panel, n, image, n ? { limits: options.limits } : options));
+	const element = h("article.card",
+		h("header", h("h3", options.title ?? facts.title, facts.target_name ? [" · ", h("b", facts.target_name), h("span.num", chance)] : ""), fact(meta)),
+		views, foot(told));
+	return Object.assign(element, { point: (at) => views[0]?.point?.(at) });
 }
 
 function foot(told) {
-	const { facts } = told;
-	const files = FILES.map(([suffix, words]) => {
-		const link = h("a", { download: true, title: `Download as ${words}` }, words);
-		painted(link, () => { link.href = api.url(`results/${told.id}/download.${suffix}?theme=${theme()}`); });
-		return link;
-	});
-	const how = fold("How this came to be", h("pre", JSON.stringify(facts, null, 1)));
-	return h("footer", h("div.row.wrap", h("span.files", files),
-		paper(facts)), how);
+	return h("footer", h("div.row.wrap", h("span.files", files([told.id])), paper(told.facts)),
+		fold("How this came to be", h("pre", JSON.stringify(told.facts, null, 1))));
 }
 
 /** A plugin's paper, with its link if that is one to the web: nothing else becomes an address. */
 export const paper = ({ paper, link }) => paper && h("a", { href: /^https?:\/\//.test(link ?? "") ? link : null, target: "_blank", rel: "noopener noreferrer" }, paper);
 
-const view = (told, panel, n, image) => ({ Heatmap: heatmap, Tiles: tiles, Picture: photo, Bars: bars, Curve: curve, Table: table, Note: note })[panel.kind](told, panel, n, image);
+const view = (told, panel, ...more) => ({ Heatmap: heatmap, Tiles: tiles, Picture: photo, Bars: bars, Curve: chart, Table: table, Note: note })[panel.kind](told, panel, ...more);
 
-function heatmap(told, panel, n, image) {
-	const bar = legend(panel);
-	const [height, width] = panel.shape;
-	const levels = api.levels(told.id, n);
+const scaled = (limits) => (limits ? `low=${limits[0]}&high=${limits[1]}` : "");
+
+function heatmap(told, panel, n, image, { tell, limits, field, hint }) {
+	const { shape } = panel;
+	const bar = legend(told.id, n, panel, limits ?? panel.limits, hint);
+	const levels = api.levels(told.id, n, `?${scaled(limits)}`);
 	const map = (words) => show(h("img", { alt: words, class: "map" }), levels, panel.signed);
 	const shot = (attributes) => h("img", { src: api.url(`images/${image}/input.png`), ...attributes });
-	const figure = (name, words, ...images) => h("figure", { class: name }, h("div", { class: name === "f-over" ? "stage over" : "stage" }, images), h("figcaption", words));
-	const figures = h("div.triple",
-		image ? figure("f-photo", "picture", shot({ alt: told.facts.image ?? "the picture" })) : null,
-		image ? figure("f-over", "overlay", shot({ alt: "", class: "under" }), map(`${panel.title} over the picture`)) : null,
-		figure("f-raw", `map, ${times([height, width])}`, map(panel.alt)));
-	const read = reader(told.id, n, null);
-	const seen = told.facts.preprocess ?? { width, height };
-	for (const stage of figures.querySelectorAll(".stage")) {
+	const seen = told.facts.preprocess ?? { height: shape[0], width: shape[1] };
+	const marks = [];
+	const point = (at) => {
+		for (const { mark, name } of marks) {
+			const wide = at && name !== "f-raw" && field?.(at.y, at.x);
+			put(mark, wide || (at && [at.y, at.x, at.y + 1, at.x + 1]), wide ? [seen.height, seen.width] : shape);
+		}
+		bar.point(at);
+	};
+	const figure = (name, words, ...images) => {
+		const mark = h("i.at", { hidden: true });
+		marks.push({ mark, name });
+		const stage = h("div.stage", { class: name === "f-over" && "stage over" }, images, mark);
 		stage.style.aspectRatio = `${seen.width} / ${seen.height}`;
-		follow(stage, (event) => read(event, stage), bar.hover);
-	}
-	return section(panel.title, figures, bar.element, panel.means && h("p.means", `${panel.signed ? "Above zero" : "High"}: ${panel.means}.`), odd(panel));
+		follow(stage, shape, tell ?? point);
+		return h("figure", { class: name }, stage, h("figcaption", words));
+	};
+	const figures = h("div.triple",
+		image && figure("f-photo", "picture", shot({ alt: told.facts.image ?? "the picture" })),
+		image && figure("f-over", "overlay", shot({ alt: "", class: "under" }), map(`${panel.title} over the picture`)),
+		figure("f-raw", `map, ${times(shape)}`, map(panel.alt)));
+	return Object.assign(section(panel.title, figures, bar.element, panel.means && h("p.means", `${panel.signed ? "Above zero" : "High"}: ${panel.means}.`), odd(panel)), { point });
 }
 
 const section = (title, ...inside) => h("section.panel", title && h("h4", title), inside);
 const odd = (panel) => panel.odd && h("p.note.odd", panel.odd);
 const titled = ({ title, unit }) => title + (unit && unit.toLowerCase() !== title.toLowerCase() ? ` (${unit})` : "");
 
-function tiles(told, panel, n) {
-	const bar = legend(panel);
+/** Maps in pages: `turn(first)` where the page is not this panel's own affair. */
+export function tiles(told, panel, n, image, { tell, limits, hint, open, first = 0, turn } = {}) {
+	const bar = legend(told.id, n, panel, limits ?? panel.limits, hint);
 	const host = h("div");
-	const draw = (first) => {
-		const cells = sheet(panel.names.slice(first, first + PAGE), panel.shape.slice(1, 3), { hover: bar.hover });
-		host.replaceChildren(cells.element, pager(first, panel.names.length, draw) ?? "");
-		cells.fill(told.id, n, panel, first);
+	let cells;
+	const point = (at) => { cells.point(at); bar.point(at); };
+	const draw = (from) => {
+		cells = sheet(panel.names.slice(from, from + PAGE), panel.shape.slice(1, 3), { first: from, open, tell: tell ?? point });
+		host.replaceChildren(cells.element, pager(from, panel.names.length, turn ?? draw) ?? "");
+		cells.fill(told.id, n, panel, limits && `&${scaled(limits)}`);
 	};
-	draw(0);
-	return section(panel.title, bar.element, host, odd(panel));
+	draw(first);
+	return Object.assign(section(open ? "" : panel.title, bar.element, host, odd(panel)), { point });
 }
 
 function photo(told, panel, n) {
@@ -75,11 +101,11 @@ function photo(told, panel, n) {
 	return section("", image, panel.title && h("p.means", panel.title));
 }
 
-function bars(told, panel) {
+function bars(told, panel, n) {
+	if (panel.values.length > 24) return chart(told, panel, n);
 	const finite = panel.values.filter((value) => value !== null);
 	const [low, high] = panel.limits ?? [Math.min(0, ...finite), Math.max(0, ...finite)];
 	const span = high - low || 1;
-	if (panel.values.length > 24) return section(titled(panel), columns(panel, low, span));
 	const rows = panel.names.map((name, i) => {
 		const fill = h("i.fill");
 		const value = panel.values[i] ?? 0;
@@ -90,34 +116,11 @@ function bars(told, panel) {
 	return section(titled(panel), h("div.predictions.wide", rows));
 }
 
-/** Many bars stand thin; pointing at one names it. */
-function columns(panel, low, span) {
-	const count = panel.values.length;
-	const chart = s("svg.chart", { viewBox: `0 0 ${count} 100`, preserveAspectRatio: "none", role: "img", "aria-label": panel.alt },
-		panel.values.map((value, i) => {
-			const [from, to] = [Math.min(0, value ?? 0), Math.max(0, value ?? 0)].map((v) => 100 - ((v - low) / span) * 100);
-			return s("rect", { x: i, width: count > 200 ? 1 : 0.82, y: to, height: Math.max(0.3, from - to) });
-		}));
-	const read = h("output.readout", `${panel.names[0]} … ${panel.names.at(-1)} · up to ${number(low + span)}`);
-	chart.addEventListener("pointermove", (event) => {
-		const box = chart.getBoundingClientRect();
-		const i = Math.min(count - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * count)));
-		read.textContent = `${panel.names[i]} · ${number(panel.values[i])}`;
-	});
-	return h("div", chart, h("div.legend", read));
-}
-
-/** Lines, with a gap where a value is not finite. */
-function curve(told, panel) {
-	const finite = panel.values.flat().filter((value) => value !== null);
-	const [low, high] = [Math.min(0, ...finite), Math.max(0, ...finite)];
-	const [from, to] = [Math.min(...panel.x), Math.max(...panel.x)];
-	const place = (x, y) => `${((x - from) / (to - from || 1)) * 100} ${100 - ((y - low) / (high - low || 1)) * 100}`;
-	const lines = panel.values.map((line, k) => s("path", { class: `hue${k % 4}`, d: line.map((y, i) => (y === null ? "" : `${(line[i - 1] ?? null) === null ? "M" : "L"}${place(panel.x[i], y)}`)).join("") }));
-	return section(titled(panel), h("div.plot",
-		s("svg.chart", { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": panel.alt }, lines),
-		num(high), num(low),
-		h("p.facts", `${number(from)} … ${number(to)} ${panel.x_unit}`, panel.names.map((name, k) => name && h("b", { class: `hue${k % 4}` }, name)))));
+/** A chart as the server draws it; its words have the numbers. */
+function chart(told, panel, n) {
+	const image = h("img.chart", { alt: panel.alt });
+	painted(image, () => { image.src = api.url(`results/${told.id}/panels/${n}.png?theme=${theme()}`); });
+	return section("", image);
 }
 
 function table(told, panel) {

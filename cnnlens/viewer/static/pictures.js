@@ -20,9 +20,8 @@ export const target = () => state.get("target", "top1");
 export function begin(start) {
 	model = start.model;
 	pictures = start.images;
-	$("classes").replaceChildren(...(model.classes ?? []).map((name, i) => h("option", { value: name }, String(i))));
 	$("file").addEventListener("change", () => { take([...$("file").files]); $("file").value = ""; });
-	$("target").addEventListener("change", () => state.set({ target: $("target").value.trim() === "top1" ? null : $("target").value.trim() }));
+	$("target").addEventListener("change", () => { const asked = $("target").value.trim(); state.set({ target: asked === "top1" ? null : asked }); });
 	state.when(["img"], () => { draw(); predict(); });
 	state.when(["target"], mark);
 	dropping();
@@ -37,10 +36,9 @@ export function walk(step) {
 }
 
 /** Make the class of that rank the target. */
-export function choose(rank) {
+function choose(rank) {
 	const name = bars[rank - 1]?.name;
-	if (!name) return;
-	const twice = (model.classes ?? []).filter((other) => other === name).length > 1; // ImageNet has two cranes
+	const twice = [...$("classes").options].filter((other) => other.value === name).length > 1; // ImageNet has two cranes
 	state.set({ target: rank === 1 ? null : twice ? `top${rank}` : name });
 }
 
@@ -61,7 +59,7 @@ function draw() {
 	photo.alt = which === "input" ? `${shown.name} as the network is shown it, ${width}×${height} pixels` : shown.name;
 	photo.onerror = () => { $("photo-words").textContent = `${shown.name} cannot be read as a picture: remove it, or mend the file.`; };
 	$("photo-words").replaceChildren(h("span.name", { title: shown.name }, shown.name),
-		h("span", which === "input" ? `${times([height, width])}, ${{ squash: "squashed", crop: "cropped", pad: "padded" }[resize] ?? resize}` : ""),
+		h("span", which === "input" ? `${times([height, width])}, ${resize}` : ""),
 		sign("close", `Remove ${shown.name}`, () => drop(shown)));
 }
 
@@ -113,18 +111,16 @@ function tell(message) {
 }
 
 function dropping() {
-	let depth = 0;
-	const files = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-	addEventListener("dragenter", (event) => { if (files(event)) { depth += 1; $("drop").hidden = false; } });
-	addEventListener("dragleave", () => { depth = Math.max(0, depth - 1); $("drop").hidden = depth === 0; });
-	addEventListener("dragover", (event) => { if (files(event)) event.preventDefault(); });
-	addEventListener("drop", (event) => {
-		depth = 0;
-		$("drop").hidden = true;
-		if (files(event)) { event.preventDefault(); take([...event.dataTransfer.files]); }
+	const shown = (on) => { $("drop").hidden = !on; };
+	addEventListener("dragover", (event) => {
+		if (![...(event.dataTransfer?.types ?? [])].includes("Files")) return;
+		event.preventDefault();
+		shown(true);
 	});
-	addEventListener("paste", (event) => {
-		const found = [...(event.clipboardData?.files ?? [])];
+	addEventListener("dragleave", ({ relatedTarget }) => shown(relatedTarget !== null));
+	for (const name of ["drop", "paste"]) addEventListener(name, (event) => {
+		shown(false);
+		const found = [...((event.dataTransfer ?? event.clipboardData)?.files ?? [])];
 		if (found.length) { event.preventDefault(); take(found); }
 	});
 }
@@ -150,7 +146,7 @@ async function predict() {
 function row({ name, value }, i) {
 	const fill = h("i.fill");
 	fill.style.width = `${Math.max(0, Math.min(1, value ?? 0)) * 100}%`;
-	return h("button.bar-row", { title: `Explain ${name} (${i + 1})`, onclick: () => choose(i + 1) },
+	return h("button.bar-row", { title: `Explain ${name} (${i + 1})`, "data-key": i + 1, onclick: () => choose(i + 1) },
 		h("kbd", String(i + 1)), h("span.name", name), h("span.num", value === null ? "–" : value.toFixed(value < 0.001 && value > 0 ? 4 : 3)), h("span.track", fill));
 }
 

@@ -5,8 +5,9 @@ import { colourBar, coloured } from "./colours.js";
 
 export const PAGE = 64;
 
-/** Empty cells for `names`, and `fill(result, n, panel, first)` that paints them. */
-export function sheet(names, shape, { open = null, hover = () => {} } = {}) {
+/** Empty cells for `names`, the first of which is number `first` of all; `fill(result, n, panel, query)` paints them,
+ *  `tell({i, name, y, x})` hears where the cursor is, null when it has left, and `point` marks such a place. */
+export function sheet(names, shape, { first = 0, open = null, tell = null } = {}) {
 	const [height, width] = shape;
 	const cells = names.map((name) => cellOf(name, height, width, open));
 	const element = h("div.sheet", { role: "group", "aria-label": `${names.length} maps of ${times(shape)}` }, cells.map((cell) => cell.element));
@@ -20,33 +21,36 @@ export function sheet(names, shape, { open = null, hover = () => {} } = {}) {
 		roving(element, "button", () => getComputedStyle(element).gridTemplateColumns.split(" ").length);
 		if (cells[0]) cells[0].element.tabIndex = 0;
 	}
-	return { element, fill: (result, n, panel, first) => fill({ element, cells, height, width, hover }, result, n, panel, first) };
+	if (tell) cells.forEach((cell, i) => follow(cell.frame, shape, (at) => tell(at && { ...at, i: first + i, name: cell.name })));
+	const mark = h("i.at");
+	const point = (at) => {
+		const cell = at && cells[at.i - first];
+		if (cell) cell.frame.append(mark);
+		put(mark, cell && [at.y, at.x, at.y + 1, at.x + 1], shape);
+	};
+	return { element, point, fill: (result, n, panel, query = "") => fill({ element, cells, first }, result, n, panel, query) };
 }
 
 function cellOf(name, height, width, open) {
 	const canvas = h("canvas", { width, height });
 	canvas.style.aspectRatio = `${width} / ${height}`;
+	const frame = h("span.frame-of", canvas);
 	const words = h("span.no", name);
 	const attributes = open ? { class: "cell", tabindex: -1, "data-name": name, onclick: () => open(name) } : { class: "cell", role: "img" };
-	return { name, canvas, words, element: h(open ? "button" : "div", attributes, canvas, words) };
+	return { name, canvas, frame, words, element: h(open ? "button" : "div", attributes, frame, words) };
 }
 
-function fill(grid, result, n, panel, first) {
-	const { element, cells, hover } = grid;
+function fill({ element, cells, first }, result, n, panel, query) {
 	const count = cells.length;
 	const columns = Math.ceil(Math.sqrt(count));
 	cells.forEach((cell, i) => label(cell, panel, first + i));
 	let newest = null;
-	coloured(element, api.levels(result, n, `?first=${first}&count=${count}&columns=${columns}`), panel.signed, async (picture) => {
+	coloured(element, api.levels(result, n, `?first=${first}&count=${count}&columns=${columns}${query}`), panel.signed, async (picture) => {
 		newest = picture;
 		const image = await createImageBitmap(picture);
 		if (newest === picture) cells.forEach((cell, i) => lay(cell.canvas, image, i % columns, Math.floor(i / columns)));
 		image.close();
 		element.classList.add("ready");
-	});
-	cells.forEach((cell, i) => {
-		const read = reader(result, n, first + i, panel.shape.length > 3);
-		follow(cell.canvas, async (event) => ({ name: cell.name, ...await read(event, cell.canvas) }), hover);
 	});
 }
 
@@ -65,30 +69,22 @@ function label(cell, panel, i) {
 	cell.words.replaceChildren(cell.name, mark ? h("em", mark) : "");
 }
 
-/** Tell `hover` what `read` finds under the cursor, and null when it has left. */
-export function follow(element, read, hover) {
-	let inside = false;
-	element.addEventListener("pointermove", async (event) => {
-		inside = true;
-		const found = await read(event);
-		if (inside) hover(found);
+/** Tell the place of an array of that shape that the cursor is over, and null when it has left. */
+export function follow(element, [height, width], tell) {
+	element.addEventListener("pointermove", (event) => {
+		const box = element.getBoundingClientRect();
+		const along = (share, size) => Math.min(size - 1, Math.max(0, Math.floor(share * size)));
+		tell({ y: along((event.clientY - box.top) / box.height, height), x: along((event.clientX - box.left) / box.width, width) });
 	});
-	element.addEventListener("pointerleave", () => { inside = false; hover(null); });
+	element.addEventListener("pointerleave", () => tell(null));
 }
 
-/** From a pointer over an element to the value at that place; the values are fetched when first asked for. */
-export function reader(result, n, tile, coloured = false) {
-	let values = null;
-	return async (event, element) => {
-		const box = element.getBoundingClientRect();
-		const share = [(event.clientY - box.top) / box.height, (event.clientX - box.left) / box.width];
-		values ??= api.values(result, n, tile === null ? "" : `?first=${tile}&count=1`).then((told) => (tile === null ? told.values : told.values[0]));
-		const map = await values.catch(() => null);
-		if (!map) return {};
-		const y = Math.min(map.length - 1, Math.max(0, Math.floor(share[0] * map.length)));
-		const x = Math.min(map[0].length - 1, Math.max(0, Math.floor(share[1] * map[0].length)));
-		return { y, x, value: coloured ? null : map[y][x], text: coloured ? map[y][x].map(number).join(", ") : number(map[y][x]) };
-	};
+/** Lay a mark over rows and columns, [y0, x0, y1, x1], of an array of that shape; null takes it away. */
+export function put(mark, box, [height, width]) {
+	mark.hidden = !box;
+	if (!box) return;
+	const [y0, x0, y1, x1] = box;
+	mark.style.inset = [y0 / height, 1 - x1 / width, 1 - y1 / height, x0 / width].map((share) => `${100 * share}%`).join(" ");
 }
 
 /** Where one stands among `total` maps, and the way on; nothing where one page holds all. */
@@ -99,13 +95,25 @@ export function pager(first, total, go) {
 		h("span.num", `${first}–${Math.min(total, first + PAGE) - 1} of ${total}`), turn(first + PAGE, "The next maps", "right"));
 }
 
-/** A line for the value under the cursor beside the colour bar; it keeps its place. */
-export function legend(panel, hint = "") {
-	const bar = panel.shape.length === 4 ? { element: h("div.bar.own", panel.signed ? "mid-grey is zero" : "colours as they are"), point: () => {} } : colourBar(panel);
-	const read = h("output.readout", { "aria-live": "off" }, hint);
-	const hover = (at) => {
-		read.textContent = at?.text ? `${at.name ? `${at.name} · ` : ""}y ${at.y}, x ${at.x} · ${at.text}` : at ? "…" : hint;
-		bar.point(at?.value ?? null);
+/** A colour bar with a line beside it for the value at a place; `point` reads it, and the line keeps its place. */
+export function legend(result, n, panel, limits = panel.limits, hint = "") {
+	const rgb = panel.shape.length === 4;
+	const bar = rgb ? { element: h("div.bar.own", panel.signed ? "mid-grey is zero" : "colours as they are"), point: () => {} } : colourBar({ ...panel, limits });
+	const words = h("output.readout", { "aria-live": "off" }, hint);
+	const maps = {}; // values that were fetched, by map
+	let newest = null;
+	const point = async (at) => {
+		newest = at;
+		if (!at) {
+			words.textContent = hint;
+			return bar.point(null);
+		}
+		const { i = null, name, y, x } = at;
+		maps[i] ??= api.values(result, n, i === null ? "" : `?first=${i}&count=1`).then((told) => (i === null ? told.values : told.values[0]), () => null);
+		const value = (await maps[i])?.[y]?.[x];
+		if (newest !== at || value === undefined) return undefined;
+		words.textContent = `${name ? `${name} · ` : ""}y ${y}, x ${x} · ${rgb ? value.map(number).join(", ") : number(value)}`;
+		return bar.point(rgb ? null : value);
 	};
-	return { element: h("div.legend", bar.element, read), hover };
+	return { element: h("div.legend", bar.element, words), point };
 }

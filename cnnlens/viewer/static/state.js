@@ -1,5 +1,7 @@
 // What is looked at. It lives in the address, so that reload, back, a bookmark and a shared link work.
 
+import { h, segments, select } from "./dom.js";
+
 const PUSHED = new Set(["img", "layer", "view", "vis", "unit", "page"]);
 const heard = [];
 let values = read();
@@ -30,6 +32,13 @@ export function set(changes) {
 	const push = [...changed].some((name) => PUSHED.has(name));
 	history[push ? "pushState" : "replaceState"](null, "", address);
 	tell(changed);
+}
+
+/** A menu or a row of buttons whose choice is kept in the address under that key; what it is unasked is not. */
+export function choice(words, key, options, { otherwise = "", row = false, more = {} } = {}) {
+	const now = get(key, otherwise);
+	const choose = (value) => set({ [key]: value === otherwise ? null : value, ...more });
+	return row ? segments(words, options, now, choose) : h("label.field", h("span", words), select(options, now, choose));
 }
 
 /** Call `act(changed)` when one of `names` has changed; a name ending in "." stands for all that begin so. */

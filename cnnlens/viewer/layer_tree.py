@@ -1,0 +1,72 @@
+"""The layers as the page lists them: in call order, indented by their path, with headings where several share one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+DEEPEST = 5  #: steps that are still indented
+
+Told = Mapping[str, Any]  #: a layer as `describe_layer` tells it
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the list: a layer, or a heading for those whose names begin with `prefix`."""
+
+    label: str
+    depth: int
+    layer: Told | None = None
+    prefix: str = ""
+    shape: str = ""
+
+
+def tree_of(layers: Sequence[Told]) -> list[Row]:
+    """The rows. A layer is labelled by what its name adds to the names around it."""
+    rows: list[Row] = []
+    names = [str(layer["name"]) for layer in layers]
+    open_: list[str] = []  # the paths that enclose the row at hand, outermost first
+    for layer, name in zip(layers, names, strict=True):
+        open_ = [prefix for prefix in open_ if name.startswith(prefix)]
+        inside = open_[-1] if open_ else ""
+        group = _group_of(name, inside, names)
+        if group:
+            rows.append(Row(group[len(inside) : -1], min(len(open_), DEEPEST), prefix=group))
+            open_.append(group)
+        label = name[len(group or inside) :]
+        rows.append(Row(label, min(len(open_), DEEPEST), layer, shape=times(layer["shape"])))
+        if layer["kind"] == "block":
+            open_.append(f"{name}{'/' if '/' in name else '.'}")
+    return rows
+
+
+def _group_of(name: str, inside: str, names: Sequence[str]) -> str:
+    """The first folder of a path that is no layer itself but holds several; empty if there is none."""
+    for end in (found.end() for found in re.finditer(r"[./]", name)):
+        if end > len(inside):
+            prefix = name[:end]
+            several = sum(other.startswith(prefix) for other in names) > 2
+            return prefix if several and prefix[:-1] not in names else ""
+    return ""
+
+
+def words_of(layer: Told) -> str:
+    """What a layer is, in a line."""
+    hyper = layer["hyper"]
+    parts = [str(layer["kind"]), times(layer["shape"])]
+    parts += [f"{name} {times(hyper[name])}" for name in ("kernel", "stride") if hyper.get(name)]
+    parts += [f"{hyper['groups']} groups"] if hyper.get("groups", 1) > 1 else []
+    parts += [f"{grouped(layer['parameters'])} parameters"] if layer["parameters"] else []
+    return " · ".join(filter(None, parts))
+
+
+def times(shape: Any) -> str:
+    """Numbers of a shape, or one number, as people write them."""
+    return "×".join(map(str, shape)) if isinstance(shape, Sequence) else str(shape)
+
+
+def grouped(number: int) -> str:
+    """A number with its thousands apart."""
+    return f"{number:,}".replace(",", "\N{THIN SPACE}")

@@ -1,0 +1,39 @@
+// Two pictures, or two checkpoints, side by side on one scale, and what the first has more than the second.
+import { fact, h, hint, progress } from "./dom.js";
+import * as api from "./api.js";
+import * as maps from "./maps.js";
+import * as pictures from "./pictures.js";
+import * as state from "./state.js";
+import { card, savable } from "./panels.js";
+import { screen } from "./screen.js";
+
+export function begin({ against, visualisers }) {
+	const able = visualisers.filter((one) => one.reads_image && !one.why_not && one.name !== "unit");
+	screen("compare", ["scale", "target", "with", "by"], (...given) => draw(against, able, ...given));
+}
+
+async function draw(other, visualisers, host, layer, mine, signal) {
+	const rest = pictures.all().filter((one) => one !== mine).map((one) => [one.id, one.name]);
+	const options = [...(other && mine ? [["model", other.name]] : []), ...rest];
+	const [id, name] = options.find(([id]) => id === state.get("with")) ?? options[0] ?? [];
+	if (!id) return host.replaceChildren(hint("There is nothing to compare with: add a second picture, or open two checkpoints, cnnlens view A --against B."));
+	const vis = visualisers.find((one) => one.name === state.get("by", "feature-maps")) ?? visualisers[0];
+	const reads = vis.settings.find((one) => one.kind === "layer")?.choices?.includes(layer?.name);
+	const settings = !reads ? {} : vis.name === "feature-maps" ? maps.settings(layer, "index") : { layer: layer.name };
+	const waiting = h("div.progress", fact("Working…"));
+	host.replaceChildren(h("header.head", h("div.fields", state.choice("Compare", "by", visualisers.map((one) => [one.name, one.title]), { otherwise: vis.name }),
+		state.choice(`of ${mine.name} with`, "with", options, { otherwise: id })), reads && fact("at ", h("b", layer.name))), waiting);
+	const ask = (image, on) => api.only(image, { name: vis.name, settings }, { signal, on, target: pictures.target(), progress: (job) => waiting.replaceChildren(...progress(job)) });
+	const second = id === "model" ? mine.id : id;
+	const told = [await ask(mine.id, ""), await ask(second, id === "model" ? "against/" : "")];
+	const ids = told.map((one) => one.id);
+	told.push(await api.result(ids.join("~")));
+	signal.throwIfAborted();
+	const ends = told.slice(0, 2).map((one) => one.panels[0].limits);
+	const limits = ends.every(Boolean) ? [Math.min(...ends.map(([low]) => low)), Math.max(...ends.map(([, high]) => high))] : null;
+	const tell = (at) => { for (const one of cards) one.point(at); };
+	const titles = [id === "model" ? "this model" : mine.name, name, "difference"];
+	const cards = told.map((one, i) => card(one, i === 1 ? second : mine.id, { tell, title: titles[i], limits: i < 2 && limits }));
+	waiting.replaceWith(h("div.results.three", { "data-show": "raw" }, cards));
+	return savable([...ids, ids.join("~")]);
+}

@@ -1,0 +1,32 @@
+// A screen that shows what was asked of the model: drawn anew when what it is of has changed, and only then.
+import { $, retry } from "./dom.js";
+import * as api from "./api.js";
+import * as layers from "./layers.js";
+import * as pictures from "./pictures.js";
+import * as state from "./state.js";
+import { savable } from "./panels.js";
+
+/** `draw(host, layer, picture, signal)` into the screen of that name, whenever one of `keys` changes the address. */
+export function screen(name, keys, draw) {
+	const latest = api.latest();
+	let shown = null;
+	const fresh = async () => {
+		const [layer, picture] = [layers.current(), pictures.current()];
+		const of = (state.get("view") ?? "maps") === name ? JSON.stringify([layer?.name, picture?.id, pictures.all().length, keys.map((key) => state.get(key))]) : null;
+		if (of === shown) return;
+		shown = of;
+		const signal = latest();
+		if (of === null) return;
+		savable([]);
+		try {
+			await draw($(name), layer, picture, signal);
+		} catch (error) {
+			if (error.name === "AbortError") return;
+			shown = null;
+			$(name).lastElementChild.replaceWith(retry(error, fresh));
+		}
+	};
+	state.when([...keys, "view", "img", "layer"], fresh);
+	addEventListener("pictures", fresh);
+	fresh();
+}
