@@ -62,9 +62,22 @@ def words_of(layer: Told) -> str:
     return " · ".join(filter(None, parts))
 
 
+def settings_of(layer: Told) -> str:
+    """How a layer was set up, without what does nothing: a stride of one, no padding, one group."""
+    idle = {"stride": 1, "dilation": 1, "groups": 1, "padding": 0}
+    told = [
+        f"{name} {times(value)}" for name, value in layer["hyper"].items() if set(_flat(value)) != {idle.get(name)}
+    ]
+    return ", ".join(told)
+
+
+def _flat(value: Any) -> list[Any]:
+    return [one for part in value for one in _flat(part)] if isinstance(value, (list, tuple)) else [value]
+
+
 def times(shape: Any) -> str:
     """Numbers of a shape, or one number, as people write them."""
-    return "×".join(map(str, shape)) if isinstance(shape, Sequence) else str(shape)
+    return "×".join(map(str, shape)) if isinstance(shape, (list, tuple)) else str(shape)
 
 
 def grouped(number: int) -> str:

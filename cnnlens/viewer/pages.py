@@ -10,8 +10,11 @@ from flask.typing import ResponseReturnValue
 
 from .api import state_of
 from .app import desk
-from .layer_tree import grouped, times, tree_of, words_of
+from .layer_tree import grouped, settings_of, times, tree_of, words_of
 from .results import colour_data
+
+#: How a picture comes to have the input's size, in words.
+FITTED = {"squash": "squashed", "crop": "cropped", "pad": "padded"}
 
 routes = Blueprint("pages", __name__)
 
@@ -26,6 +29,8 @@ def page() -> ResponseReturnValue:
         return render_template("loading.html", opening=start["opening"], images=start["images"], shown=shown)
     layers, visualisers = desk().layers(), desk().visualisers()
     told = [layer | {"words": words_of(layer)} for layer in layers]
+    given = start["model"]["input"]
+    start["model"]["input"] = given | {"resize": FITTED.get(given["resize"], given["resize"])}
     classes = start["model"].pop("classes") or []
     start |= {"layers": told, "visualisers": visualisers, "colours": colour_data()}
     return render_template(
@@ -37,6 +42,7 @@ def page() -> ResponseReturnValue:
         families=_families(visualisers),
         grouped=grouped,
         times=times,
+        settings=settings_of,
     )
 
 

@@ -12,7 +12,7 @@ export function theme() {
 	return document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
 }
 
-/** The name of the colour map in use; the theme's own where the one that is asked for is none. */
+/** The colour map in use; the theme's own where none is asked for. */
 function table(signed) {
 	const asked = state.get(signed ? "signed" : "colours");
 	return known[signed ? "diverging" : "sequential"].includes(asked) ? asked : known.themes[theme()][signed ? "signed" : "plain"];
@@ -27,7 +27,7 @@ function palette(signed) {
 	return colours;
 }
 
-/** Call `paint` now and whenever the colours change, for as long as `element` stands on the page. */
+/** `paint` now and whenever the colours change, while `element` is on the page. */
 export function painted(element, paint) {
 	watchers.add({ element, paint });
 	paint();
@@ -44,7 +44,7 @@ export function coloured(element, levels, signed, lay) {
 	});
 }
 
-/** The same for an image. Its address is taken back as soon as it has been read. */
+/** The same for an image. */
 export function show(image, levels, signed) {
 	coloured(image, levels, signed, async (picture) => {
 		const address = (image.src = URL.createObjectURL(picture));
@@ -87,13 +87,7 @@ export function colourBar(panel) {
 export function begin(told) {
 	known = told;
 	for (const [name, text] of Object.entries(known.tables)) tables[name] = Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0));
-	for (const key of ["colours", "signed"]) {
-		const select = $(key);
-		const mark = () => { select.selectedIndex = Math.max(0, [...select.options].findIndex((one) => one.value === state.get(key))); };
-		mark();
-		select.addEventListener("change", () => state.set({ [key]: select.value }));
-		state.when([key], () => { mark(); repaint(); });
-	}
+	state.when(["colours", "signed"], repaint);
 	dark.addEventListener("change", repaint);
 	$("theme").addEventListener("click", () => {
 		document.documentElement.dataset.theme = theme() === "dark" ? "light" : "dark";

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import * as maps from "./maps.js";
 import * as pictures from "./pictures.js";
 import * as state from "./state.js";
-import { card, savable } from "./panels.js";
+import { card, savable, spanning } from "./panels.js";
 import { screen } from "./screen.js";
 
 export function begin({ against, visualisers }) {
@@ -29,8 +29,7 @@ async function draw(other, visualisers, host, layer, mine, signal) {
 	const ids = told.map((one) => one.id);
 	told.push(await api.result(ids.join("~")));
 	signal.throwIfAborted();
-	const ends = told.slice(0, 2).map((one) => one.panels[0].limits);
-	const limits = ends.every(Boolean) ? [Math.min(...ends.map(([low]) => low)), Math.max(...ends.map(([, high]) => high))] : null;
+	const limits = spanning(told.slice(0, 2).map((one) => one.panels[0]));
 	const tell = (at) => { for (const one of cards) one.point(at); };
 	const titles = [id === "model" ? "this model" : mine.name, name, "difference"];
 	const cards = told.map((one, i) => card(one, i === 1 ? second : mine.id, { tell, title: titles[i], limits: i < 2 && limits }));

@@ -1,7 +1,6 @@
 // Elements without markup: text only ever goes in as text.
 
-/** An element by its tag and classes, `p.facts`; attributes, which may be left out (`on…` are listeners, `true` is
- *  a bare attribute, null leaves it out); children. */
+/** An element: tag and classes, `p.facts`; attributes, if any (`on…` listens, `true` is bare, null is none); children. */
 export function h(tag, ...inside) {
 	const [name, ...classes] = tag.split(".");
 	const element = document.createElement(name);
@@ -24,7 +23,7 @@ export function icon(name) {
 	return drawn;
 }
 
-/** A button that is only a sign; `words` say what it does, and `key` does it too. */
+/** A button that is only a sign: `words` say what it does, `key` does it too. */
 export const sign = (name, words, onclick, disabled = false, key = null) => h("button.quiet", { title: words, "aria-label": words, disabled, onclick, "data-key": key }, icon(name));
 
 export const fact = (...words) => h("p.facts", words);
@@ -42,7 +41,6 @@ export function number(value) {
 
 export const times = (shape) => shape.join("×");
 
-/** A number where its figures are to stand in columns. */
 export const num = (value) => h("span.num", number(value));
 
 /** A row of buttons of which one is pressed. */
@@ -51,7 +49,6 @@ export function segments(words, options, current, choose) {
 		h("button", { "aria-pressed": String(value === current), title, onclick: () => choose(value) }, text)));
 }
 
-/** A menu; `now` is what is chosen. */
 export function select(options, now, choose) {
 	const menu = h("select", { onchange: () => choose(menu.value) }, options.map(([value, text]) => h("option", { value }, text)));
 	menu.value = now;
@@ -61,10 +58,8 @@ export function select(options, now, choose) {
 /** An error in its place: what happened, and what to do next. */
 export const said = (message, next = null) => h("div.said", { role: "alert" }, h("p", message), next);
 
-/** How far a job is, as a bar and in words. */
 export const progress = (job) => [h("progress", { max: 1, value: job.share || null, "aria-label": "Progress" }), h("p.facts.num", job.words)];
 
-/** A failure that may be tried again. */
 export const retry = (error, again) => said(error.message, h("button", { onclick: again }, "Try again"));
 
 /** The same for what is no error. */

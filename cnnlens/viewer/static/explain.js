@@ -3,10 +3,9 @@ import { $, fact, fold, h, hint, progress, retry, said, select } from "./dom.js"
 import * as api from "./api.js";
 import * as pictures from "./pictures.js";
 import * as state from "./state.js";
-import { card, paper, savable } from "./panels.js";
+import { card, paper, savable, spanning } from "./panels.js";
 
-const ALPHA = "0.55"; // how much a map covers the photograph
-const CHEAP = 32; // passes that are run without asking when something they hang on changes
+const CHEAP = 32; // passes that are run without asking
 let visualisers = [];
 const latest = api.latest();
 let running = null;
@@ -34,9 +33,8 @@ export function begin(known) {
 	});
 	$("several").checked = chosen().length > 1;
 	parts.form.addEventListener("submit", (event) => { event.preventDefault(); running ? running.abort() : go(); });
-	parts.alpha.addEventListener("input", ({ target }) => state.set({ alpha: target.value === ALPHA ? null : target.value }));
 	state.when(["vis", "view"], rebuild);
-	state.when(["s.", "img", "target", "of", "top"], () => price(true));
+	state.when(["s.", "img", "target", "of", "top"], price);
 	state.when(["show", "alpha"], looks);
 	state.when(["share"], show);
 	addEventListener("pictures", rebuild);
@@ -46,7 +44,6 @@ export function begin(known) {
 
 const own = (vis) => Object.fromEntries(Object.entries(state.settings()).filter(([name]) => vis.settings.some((one) => one.name === name)));
 
-/** One run is enough for others of its kind: what it hangs on may change. */
 function request() {
 	const some = chosen();
 	const of = state.get("of") === "all" ? pictures.all() : [pictures.current()].filter(Boolean);
@@ -71,10 +68,10 @@ function rebuild() {
 	parts.progress.replaceChildren(able(vis) ? "" : hint(`${vis.why_not}.`));
 	if (able(vis)) fields(some);
 	savable(saved());
-	price(true);
+	price();
 }
 
-/** One visualiser; with `more`, one more or one less of those that stand side by side. */
+/** This visualiser; with `more`, one more or less of several. */
 function choose(one, more) {
 	const before = chosen();
 	const all = more ? (before.includes(one) ? before.filter((vis) => vis !== one) : [...before, one]) : [one];
@@ -86,9 +83,9 @@ function choose(one, more) {
 function fields(some) {
 	parts.cost.textContent = parts.verdict.textContent = parts.complaint.textContent = "";
 	const each = new Map(some.flatMap((vis) => vis.settings.map((one) => [one.name, [vis, one]])).reverse());
-	parts.fields.replaceChildren(...[...each.values()].reverse().map(([vis, one]) => control(vis, one)),
-		some.some((vis) => vis.reads_image) ? state.choice("Pictures", "of", [["", "this one"], ["all", `all ${pictures.all().length}`]]) : "",
-		some.some((vis) => vis.by_target) ? state.choice("Classes", "top", [["", "the one chosen"], ...[2, 3, 5].map((k) => [k, `the ${k} likeliest`])]) : "");
+	parts.fields.replaceChildren(...[...each.values()].reverse().map(([vis, one]) => control(vis, one)), parts.of, parts.top);
+	parts.of.hidden = !some.some((vis) => vis.reads_image);
+	parts.top.hidden = !some.some((vis) => vis.by_target);
 }
 
 /** A control for a setting, as its declaration describes it. */
@@ -102,8 +99,8 @@ function control(vis, one) {
 	return h(flag ? "label.field.toggle" : "label.field", h("span", one.name.replaceAll("_", " ")), input, h("small", one.hint));
 }
 
-/** What the settings cost, checked by the server; what is cheap and was run before runs again by itself. */
-async function price(again) {
+/** What the settings cost, as the server checked them; what is cheap runs by itself. */
+async function price() {
 	const some = chosen();
 	if (state.get("view") !== "explain" || !visualisers.length || !some.every(able)) return;
 	const signal = latest();
@@ -119,7 +116,7 @@ async function price(again) {
 		parts.cost.textContent = single ? priced[0].cost : `${passes} passes in all`;
 		const wanted = passes <= CHEAP || (opened && state.get("run"));
 		opened = false;
-		if (again && wanted) await go();
+		if (wanted) await go();
 		else stale();
 	} catch (error) {
 		if (error.name === "AbortError") return;
@@ -128,7 +125,7 @@ async function price(again) {
 	}
 }
 
-/** Results of another request stay to be seen, but say so. */
+/** Results of another request stay, but say so. */
 function stale() {
 	const current = ran === JSON.stringify(request());
 	parts.results.classList.toggle("stale", ran !== null && !current);
@@ -181,13 +178,12 @@ function show() {
 
 const saved = () => results.filter((one) => one.told).map((one) => one.told.id);
 
-/** One scale for all maps of a visualiser, if that is asked for. */
 function shared(name) {
-	const ends = results.filter((one) => one.told && one.visualiser === name).map((one) => one.told.panels[0]).filter((panel) => panel.kind === "Heatmap").map((panel) => panel.limits);
-	return state.get("share") && ends.length ? [Math.min(...ends.map(([low]) => low)), Math.max(...ends.map(([, high]) => high))] : null;
+	const panels = results.filter((one) => one.told && one.visualiser === name).map((one) => one.told.panels[0]);
+	return state.get("share") ? spanning(panels.filter((panel) => panel.kind === "Heatmap")) : null;
 }
 
-/** How maps are laid beside or over the picture: pixels, not numbers, so nothing runs. */
+/** How maps lie beside or over the picture: nothing runs. */
 function looks() {
 	const several = results.length > 1;
 	const otherwise = several ? "over" : "all";
@@ -197,6 +193,5 @@ function looks() {
 	parts.show.replaceChildren(state.choice("Show", "show", [["all", "side by side"], ["over", "overlay"], ["raw", "map"]], { row: true, otherwise }),
 		several ? state.choice("Scale", "share", [["", "own scale"], ["1", "shared", "One scale for all maps of a visualiser"]], { row: true }) : "");
 	parts.opacity.hidden = now === "raw";
-	parts.alpha.value = state.get("alpha", ALPHA);
 	parts.results.style.setProperty("--alpha", parts.alpha.value);
 }

@@ -25,14 +25,12 @@ export function begin(layers, first) {
 	});
 	roving(list, "button");
 	$("filter").addEventListener("input", sift);
-	$("only-maps").addEventListener("change", () => state.set({ nomaps: $("only-maps").checked ? null : 1 }));
 	state.when(["nomaps"], sift);
 	state.when(["layer"], mark);
 	sift();
 	mark();
 }
 
-/** The next or previous layer of those listed that has maps. */
 export function walk(step) {
 	const shown = rows.filter((row) => !row.element.hidden && row.layer.has_maps).map((row) => row.layer.name);
 	const at = shown.indexOf(current()?.name);
@@ -42,7 +40,7 @@ export function walk(step) {
 
 function sift() {
 	const asked = $("filter").value.trim().toLowerCase();
-	const only = ($("only-maps").checked = state.get("nomaps") === null);
+	const only = !state.get("nomaps");
 	for (const { element, layer } of rows) element.hidden = !`${layer.name} ${layer.kind} ${layer.type}`.toLowerCase().includes(asked) || (only && !layer.has_maps);
 	const shown = rows.filter((row) => !row.element.hidden);
 	for (const group of $("layers").querySelectorAll("[data-prefix]")) group.hidden = !shown.some((row) => row.layer.name.startsWith(group.dataset.prefix));
@@ -59,7 +57,7 @@ function mark() {
 	}
 }
 
-/** Scroll the list, and only the list, so that the row is seen. */
+/** Scroll the list, and nothing else, to a row. */
 function into(element) {
 	const list = $("layers");
 	const top = element.offsetTop - list.offsetTop;

@@ -31,6 +31,7 @@ for (const name of VIEWS) $(`tab-${name}`).addEventListener("click", () => state
 roving(document.querySelector(".tabs"), "button");
 state.when(["view"], tabs);
 
+state.bind();
 colours.begin(start.colours);
 layers.begin(start.layers, first);
 pictures.begin(start);

@@ -32,7 +32,6 @@ function flat(layer) {
 		layer.has_kernels && h("button", { onclick: () => state.set({ view: "explain", vis: "filter-weights", "s.layer": layer.name }) }, "Show its filters"));
 }
 
-/** What is asked of feature-maps. */
 export const settings = (layer, order = state.get("order", "index")) => ({ layer: layer.name, scale: state.get("scale", "layer"), order });
 
 async function load(host, head, layer, picture, signal) {

@@ -1,4 +1,4 @@
-// A map's picture holds levels and a palette of 256 colours; other colours are another palette, 768 bytes of the file.
+// A map's PNG holds levels and a palette; other colours are another palette, 768 bytes of the file.
 
 const PALETTE = 0x504c5445; // "PLTE"
 const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
@@ -7,7 +7,7 @@ const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
 });
 const checksum = (bytes) => ~bytes.reduce((sum, byte) => CRC[(sum ^ byte) & 255] ^ (sum >>> 8), -1);
 
-/** The PNG with these colours for its palette; as it is where it has none, as pictures in full colour have. */
+/** The PNG with that palette; as it is where it has none. */
 export function recoloured(png, colours) {
 	const size = colours.length;
 	let view = new DataView(png);

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { painted, show, theme } from "./colours.js";
 import { follow, legend, pager, put, sheet, PAGE } from "./sheet.js";
 
-/** Links that save results as one file each; a change of theme changes what they lead to. */
+/** Links that save results in one file. */
 export function files(ids) {
 	return ["png", "svg", "npz", "json", "html"].map((suffix) => {
 		const link = h("a", { download: true, title: `Save as ${suffix.toUpperCase()}` }, suffix === "html" ? "Report" : suffix.toUpperCase());
@@ -14,15 +14,14 @@ export function files(ids) {
 	});
 }
 
-/** What the page's own Save menu saves: all that is shown. */
+/** What the Save menu saves: all that is shown. */
 export function savable(ids) {
 	$("save").hidden = !ids.length;
 	$("files").replaceChildren(...files(ids));
 }
 
-/** A result with its words, panels and files; `image` is the id of its picture. `point` marks a place in it.
- *  `tell` hears of the cursor instead of the card itself, `limits` are a scale that it shares, `field(y, x)` gives the
- *  part of the picture that a place of its first map sees. */
+/** A result with its words, panels and files; `point` marks a place in its first panel. `tell` hears of the cursor in
+ *  the card's stead, `limits` are a scale it shares, `field(y, x)` is what a place sees of the picture. */
 export function card(told, image, options = {}) {
 	const { facts } = told;
 	const chance = typeof facts.probability === "number" ? ` ${facts.probability.toFixed(3)}` : "";
@@ -44,12 +43,18 @@ export const paper = ({ paper, link }) => paper && h("a", { href: /^https?:\/\//
 
 const view = (told, panel, ...more) => ({ Heatmap: heatmap, Tiles: tiles, Picture: photo, Bars: bars, Curve: chart, Table: table, Note: note })[panel.kind](told, panel, ...more);
 
-const scaled = (limits) => (limits ? `low=${limits[0]}&high=${limits[1]}` : "");
+/** One scale for several maps, where each has one. */
+export function spanning(panels) {
+	const ends = panels.map((panel) => panel.limits);
+	return ends.length && ends.every(Boolean) ? [Math.min(...ends.map(([low]) => low)), Math.max(...ends.map(([, high]) => high))] : null;
+}
+
+const scaled = (limits) => (limits ? `&low=${limits[0]}&high=${limits[1]}` : "");
 
 function heatmap(told, panel, n, image, { tell, limits, field, hint }) {
 	const { shape } = panel;
 	const bar = legend(told.id, n, panel, limits ?? panel.limits, hint);
-	const levels = api.levels(told.id, n, `?${scaled(limits)}`);
+	const levels = api.levels(told.id, n, scaled(limits));
 	const map = (words) => show(h("img", { alt: words, class: "map" }), levels, panel.signed);
 	const shot = (attributes) => h("img", { src: api.url(`images/${image}/input.png`), ...attributes });
 	const seen = told.facts.preprocess ?? { height: shape[0], width: shape[1] };
@@ -64,7 +69,7 @@ function heatmap(told, panel, n, image, { tell, limits, field, hint }) {
 	const figure = (name, words, ...images) => {
 		const mark = h("i.at", { hidden: true });
 		marks.push({ mark, name });
-		const stage = h("div.stage", { class: name === "f-over" && "stage over" }, images, mark);
+		const stage = h(`div.stage${name === "f-over" ? ".over" : ""}`, images, mark);
 		stage.style.aspectRatio = `${seen.width} / ${seen.height}`;
 		follow(stage, shape, tell ?? point);
 		return h("figure", { class: name }, stage, h("figcaption", words));
@@ -89,7 +94,7 @@ export function tiles(told, panel, n, image, { tell, limits, hint, open, first =
 	const draw = (from) => {
 		cells = sheet(panel.names.slice(from, from + PAGE), panel.shape.slice(1, 3), { first: from, open, tell: tell ?? point });
 		host.replaceChildren(cells.element, pager(from, panel.names.length, turn ?? draw) ?? "");
-		cells.fill(told.id, n, panel, limits && `&${scaled(limits)}`);
+		cells.fill(told.id, n, panel, scaled(limits));
 	};
 	draw(first);
 	return Object.assign(section(open ? "" : panel.title, bar.element, host, odd(panel)), { point });

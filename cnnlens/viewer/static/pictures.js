@@ -1,5 +1,5 @@
 // The picture, the strip of all pictures, upload, and what the network says it is.
-import { $, fact, h, icon, said, segments, sign, times } from "./dom.js";
+import { $, fact, h, icon, said, sign, times } from "./dom.js";
 import * as api from "./api.js";
 import * as state from "./state.js";
 
@@ -8,34 +8,30 @@ let pictures = [];
 let model = null;
 let bars = [];
 const latest = api.latest();
-let which = "original";
 
 /** The picture that is looked at: its id and name, or null. */
 export const current = () => pictures.find((one) => one.id === state.get("img")) ?? pictures[0] ?? null;
 export const all = () => pictures;
 
-/** What is explained, as the API reads it. */
 export const target = () => state.get("target", "top1");
 
 export function begin(start) {
 	model = start.model;
 	pictures = start.images;
 	$("file").addEventListener("change", () => { take([...$("file").files]); $("file").value = ""; });
-	$("target").addEventListener("change", () => { const asked = $("target").value.trim(); state.set({ target: asked === "top1" ? null : asked }); });
 	state.when(["img"], () => { draw(); predict(); });
 	state.when(["target"], mark);
+	state.when(["seen"], draw);
 	dropping();
 	draw();
 	predict();
 }
 
-/** The next or previous picture. */
 export function walk(step) {
 	const to = pictures[pictures.indexOf(current()) + step];
 	if (to) state.set({ img: to.id });
 }
 
-/** Make the class of that rank the target. */
 function choose(rank) {
 	const name = bars[rank - 1]?.name;
 	const twice = [...$("classes").options].filter((other) => other.value === name).length > 1; // ImageNet has two cranes
@@ -46,7 +42,8 @@ function draw() {
 	const shown = current();
 	$("strip").replaceChildren(...pictures.map((one) => thumb(one, one === shown)),
 		h("button.thumb.add", { title: "Add pictures: choose, drop or paste", "aria-label": "Add pictures", onclick: () => $("file").click() }, icon("plus")));
-	$("which").replaceChildren(segments("Show the picture", [["original", "original"], ["input", "as seen", "The picture as the network is shown it"]], which, (value) => { which = value; draw(); }));
+	const which = state.get("seen", "original");
+	$("which").replaceChildren(state.choice("Show the picture", "seen", [["original", "original"], ["input", "as seen", "The picture as the network is shown it"]], { otherwise: "original", row: true }));
 	const { height, width, resize } = model.input;
 	const photo = $("photo");
 	photo.hidden = !shown;
@@ -152,7 +149,6 @@ function row({ name, value }, i) {
 
 function mark() {
 	const asked = target();
-	$("target").value = state.get("target", "");
 	const rows = [...$("predictions").querySelectorAll("button")];
 	rows.forEach((one, i) => {
 		const is = asked === `top${i + 1}` || asked.toLowerCase() === bars[i]?.name.toLowerCase();

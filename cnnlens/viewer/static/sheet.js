@@ -5,8 +5,8 @@ import { colourBar, coloured } from "./colours.js";
 
 export const PAGE = 64;
 
-/** Empty cells for `names`, the first of which is number `first` of all; `fill(result, n, panel, query)` paints them,
- *  `tell({i, name, y, x})` hears where the cursor is, null when it has left, and `point` marks such a place. */
+/** Empty cells for `names`, the first of which is number `first`; `fill` paints them, `tell({i, name, y, x})` hears
+ *  where the cursor is, null when it has left, and `point` marks such a place. */
 export function sheet(names, shape, { first = 0, open = null, tell = null } = {}) {
 	const [height, width] = shape;
 	const cells = names.map((name) => cellOf(name, height, width, open));
@@ -28,7 +28,20 @@ export function sheet(names, shape, { first = 0, open = null, tell = null } = {}
 		if (cell) cell.frame.append(mark);
 		put(mark, cell && [at.y, at.x, at.y + 1, at.x + 1], shape);
 	};
-	return { element, point, fill: (result, n, panel, query = "") => fill({ element, cells, first }, result, n, panel, query) };
+	const fill = (result, n, panel, query = "") => {
+		const columns = Math.ceil(Math.sqrt(cells.length));
+		cells.forEach((cell, i) => label(cell, panel, first + i));
+		let newest = null;
+		coloured(element, api.levels(result, n, `&first=${first}&count=${cells.length}&columns=${columns}${query}`), panel.signed, async (picture) => {
+			newest = picture;
+			const image = await createImageBitmap(picture);
+			const from = (i) => [(i % columns) * (width + 1), Math.floor(i / columns) * (height + 1)];
+			if (newest === picture) cells.forEach(({ canvas }, i) => canvas.getContext("2d").drawImage(image, ...from(i), width, height, 0, 0, width, height));
+			image.close();
+			element.classList.add("ready");
+		});
+	};
+	return { element, point, fill };
 }
 
 function cellOf(name, height, width, open) {
@@ -36,37 +49,17 @@ function cellOf(name, height, width, open) {
 	canvas.style.aspectRatio = `${width} / ${height}`;
 	const frame = h("span.frame-of", canvas);
 	const words = h("span.no", name);
-	const attributes = open ? { class: "cell", tabindex: -1, "data-name": name, onclick: () => open(name) } : { class: "cell", role: "img" };
-	return { name, canvas, frame, words, element: h(open ? "button" : "div", attributes, frame, words) };
+	const element = open ? h("button.cell", { tabindex: -1, "data-name": name, onclick: () => open(name) }, frame, words) : h("div.cell", { role: "img" }, frame, words);
+	return { name, canvas, frame, words, element };
 }
 
-function fill({ element, cells, first }, result, n, panel, query) {
-	const count = cells.length;
-	const columns = Math.ceil(Math.sqrt(count));
-	cells.forEach((cell, i) => label(cell, panel, first + i));
-	let newest = null;
-	coloured(element, api.levels(result, n, `?first=${first}&count=${count}&columns=${columns}${query}`), panel.signed, async (picture) => {
-		newest = picture;
-		const image = await createImageBitmap(picture);
-		if (newest === picture) cells.forEach((cell, i) => lay(cell.canvas, image, i % columns, Math.floor(i / columns)));
-		image.close();
-		element.classList.add("ready");
-	});
-}
-
-function lay(canvas, image, column, row) {
-	const { width, height } = canvas;
-	const context = canvas.getContext("2d");
-	context.drawImage(image, column * (width + 1), row * (height + 1), width, height, 0, 0, width, height);
-}
-
-function label(cell, panel, i) {
+function label({ element, words, name }, panel, i) {
 	const [low, high] = panel.ranges[i];
 	const mark = panel.marks?.[i];
-	cell.element.setAttribute("aria-label", `${panel.title} ${cell.name}, ${number(low)} to ${number(high)}${mark ? `, ${mark}` : ""}`);
-	cell.element.title = `${cell.name}: ${number(low)} … ${number(high)}`;
-	cell.element.classList.toggle("marked", Boolean(mark));
-	cell.words.replaceChildren(cell.name, mark ? h("em", mark) : "");
+	element.setAttribute("aria-label", `${panel.title} ${name}, ${number(low)} to ${number(high)}${mark ? `, ${mark}` : ""}`);
+	element.title = `${name}: ${number(low)} … ${number(high)}`;
+	element.classList.toggle("marked", Boolean(mark));
+	words.replaceChildren(name, mark ? h("em", mark) : "");
 }
 
 /** Tell the place of an array of that shape that the cursor is over, and null when it has left. */

@@ -17,7 +17,7 @@ export function settings() {
 	return Object.fromEntries(Object.entries(values).filter(([k]) => k.startsWith("s.")).map(([k, v]) => [k.slice(2), v]));
 }
 
-/** Change some values (null forgets one) and tell those who listen which have changed. */
+/** Change some values (null forgets one) and tell who listens. */
 export function set(changes) {
 	const before = values;
 	values = { ...values };
@@ -34,16 +34,35 @@ export function set(changes) {
 	tell(changed);
 }
 
-/** A menu or a row of buttons whose choice is kept in the address under that key; what it is unasked is not. */
+/** A menu or a row of buttons whose choice the address keeps under that key. */
 export function choice(words, key, options, { otherwise = "", row = false, more = {} } = {}) {
 	const now = get(key, otherwise);
 	const choose = (value) => set({ [key]: value === otherwise ? null : value, ...more });
 	return row ? segments(words, options, now, choose) : h("label.field", h("span", words), select(options, now, choose));
 }
 
-/** Call `act(changed)` when one of `names` has changed; a name ending in "." stands for all that begin so. */
+/** Call `act` when one of `names` has changed; "s." stands for all that begin so. */
 export function when(names, act) {
 	heard.push([names, act]);
+}
+
+/** Controls of the page itself: the address keeps each under its `data-state`, but for `data-otherwise`. */
+export function bind() {
+	for (const control of document.querySelectorAll("[data-state]")) {
+		const { state: key, otherwise = "" } = control.dataset;
+		const flag = control.type === "checkbox"; // kept where it is off
+		const mark = () => {
+			if (flag) control.checked = !get(key);
+			else control.value = get(key, otherwise);
+			if (control.selectedIndex < 0) control.selectedIndex = 0;
+		};
+		control.addEventListener(control.type === "range" ? "input" : "change", () => {
+			const value = flag ? (control.checked ? "" : 1) : control.value.trim();
+			set({ [key]: value === otherwise ? null : value });
+		});
+		when([key], mark);
+		mark();
+	}
 }
 
 function differing(a, b) {

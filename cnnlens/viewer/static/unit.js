@@ -5,7 +5,6 @@ import * as state from "./state.js";
 import { card, savable } from "./panels.js";
 import { PAGE } from "./sheet.js";
 
-/** Back to all maps of the layer, and to the one that was looked at. */
 function leave() {
 	const name = state.get("unit");
 	state.set({ unit: null });
