@@ -66,7 +66,9 @@ def settings_of(layer: Told) -> str:
     """How a layer was set up, without what does nothing: a stride of one, no padding, one group."""
     idle = {"stride": 1, "dilation": 1, "groups": 1, "padding": 0}
     told = [
-        f"{name} {times(value)}" for name, value in layer["hyper"].items() if set(_flat(value)) != {idle.get(name)}
+        f"{name} {times(value)}"
+        for name, value in layer["hyper"].items()
+        if set(_flat(value)) != {idle.get(name)}
     ]
     return ", ".join(told)
 

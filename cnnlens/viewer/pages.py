@@ -32,6 +32,10 @@ def page() -> ResponseReturnValue:
     given = start["model"]["input"]
     start["model"]["input"] = given | {"resize": FITTED.get(given["resize"], given["resize"])}
     classes = start["model"].pop("classes") or []
+    named = {one["name"]: one for one in visualisers}
+    able = [one["name"] for one in visualisers if not one["why_not"]]
+    start["visualiser"] = "grad-cam" if "grad-cam" in able else next(iter([*able, *named]), None)
+    start["layer"] = ((named.get("feature-maps") or {}).get("resolved") or {}).get("layer")
     start |= {"layers": told, "visualisers": visualisers, "colours": colour_data()}
     return render_template(
         "viewer.html",

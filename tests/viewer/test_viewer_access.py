@@ -23,7 +23,7 @@ SCREENS = {
 }
 FOUND = """async () => (await axe.run(document, { resultTypes: ['violations'] })).violations
   .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-  .map(({ id, help, nodes }) => [id, help, ...nodes.slice(0, 4).map((node) => node.html + ' ' + node.failureSummary)])"""
+  .map(({ id, help, nodes }) => [id, help, ...nodes.slice(0, 4).map((e) => e.html + ' ' + e.failureSummary)])"""
 
 
 @pytest.fixture(scope="module")

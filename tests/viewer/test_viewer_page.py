@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import until
+from browser import settled, until
 from viewer_help import png_of
 
 Open = Callable[..., Any]
@@ -58,42 +58,144 @@ def test_grad_cam_by_click(visit: Open) -> None:
     page.locator(".f-raw .stage").hover()
     until(page, "document.querySelector('.card .readout').textContent.startsWith('y ')")
     hrefs = page.locator(".files a").evaluate_all("all => all.map((a) => a.getAttribute('href'))")
-    assert [href.split("?")[0].split(".")[-1] for href in hrefs] == ["png", "npz", "html", "json", "svg"]
+    assert [href.split("?")[0].split(".")[-1] for href in hrefs] == ["png", "svg", "npz", "json", "html"]
     page.keyboard.press("2")  # another class is explained by itself
     until(page, "document.querySelector('.card h3').textContent.includes('tiger cat')")
 
 
-def test_the_address_brings_the_state_back(visit: Open) -> None:
+SCREENS = [
+    "?layer=_blocks.3._swish&order=energy",
+    "?layer=_blocks.5._bn1&unit=17&seen=input",
+    "?view=explain&vis=occlusion&s.window=0.5&s.stride=0.5&run=1&show=raw",
+    "?view=explain&vis=grad-cam,saliency&top=2&share=1&alpha=0.8&colours=cividis",
+    "?view=compare&layer=_blocks.3._swish",
+    "?view=compare&by=grad-cam&target=tabby&signed=PuOr_r",
+    "?view=model",
+]
+
+
+@pytest.mark.parametrize("query", SCREENS)
+def test_every_screen_reloads_to_the_same_pixels(visit: Open, query: str) -> None:
+    page = visit(query)
+    settled(page)
+    page.mouse.move(0, 0)
+    address, before = page.url, page.screenshot()
+    page.reload()
+    settled(page)
+    until(page, f"location.href === {address!r}")
+    assert page.screenshot() == before
+
+
+def test_back_and_forward_walk_the_screens(visit: Open) -> None:
     page = visit()
     ready(page)
-    page.locator(".thumb").nth(1).click()
-    page.locator("#layers button", has_text="_blocks").first.or_(
-        page.locator("#layers button").nth(6)
-    ).click()
-    page.get_by_role("button", name="strength").click()
-    page.wait_for_selector("#maps .sheet.ready")
-    page.locator("#predictions .bar-row").nth(1).click()
     page.locator("#maps .cell").nth(2).click()
-    page.wait_for_selector("#unit[open]")
-    until(page, "document.querySelectorAll('#predictions button').length === 5")
-    until(page, "document.querySelector('#target').value !== ''")
-    before = told(page)
-    page.reload()
-    page.wait_for_selector("#unit[open]")
-    until(page, "document.querySelectorAll('#predictions button').length === 5")
-    assert told(page) == before
-    page.keyboard.press("Escape")
-    assert page.locator("#unit[open]").count() == 0 and "unit=" not in page.url
+    page.wait_for_selector("#maps .card .map")
+    assert page.locator("#maps h2").inner_text() == "_conv_stem[2]" and "unit=2" in page.url
+    page.get_by_role("tab", name="Explain").click()
+    page.wait_for_selector("#explain .card .map")
+    page.get_by_role("tab", name="Model").click()
+    assert page.locator("#model").is_visible()
     page.go_back()
-    page.wait_for_selector("#unit[open]")
+    assert page.locator("#explain .card").is_visible()
+    page.go_back()
+    until(page, "document.querySelector('#maps h2').textContent === '_conv_stem[2]'")
+    page.go_back()
+    ready(page)
+    page.go_forward()
+    until(page, "document.querySelector('#maps h2').textContent === '_conv_stem[2]'")
+    page.keyboard.press("Escape")
+    ready(page)
+    until(page, "document.activeElement.dataset.name === '2'")
 
 
-def told(page: Any) -> list[str]:
-    """What the page says it shows."""
-    places = ["#maps h2", "#unit h2", "#photo-words", "[aria-current] .name", "#maps [aria-pressed=true]"]
-    return [" ".join(page.locator(place).all_inner_texts()) for place in places] + [
-        page.locator("#target").input_value(), page.locator("#unit .stats").inner_text(),
-    ]  # fmt: skip
+def test_one_map_is_walked_and_its_place_is_seen(visit: Open) -> None:
+    page = visit("?layer=_blocks.3._swish&unit=5")
+    page.wait_for_selector("#maps .card .map")
+    page.keyboard.press("ArrowRight")
+    until(page, "document.querySelector('#maps h2').textContent === '_blocks.3._swish[6]'")
+    page.wait_for_selector("#maps .card .map")
+    page.locator("#maps .f-raw .stage").hover()
+    until(page, "/^y 28, x 28 · /.test(document.querySelector('#maps .readout').textContent)")
+    box = "document.querySelector('#maps .{} .at').getBoundingClientRect()"
+    seen, cell = (page.evaluate(f"{box.format(name)}.width") for name in ("f-photo", "f-raw"))
+    assert cell < 12 < seen, "a value of the map, and the field it sees in the picture"
+    page.get_by_role("button", name="Explain this channel").click()
+    until(page, "document.querySelector('#explain .card h3')?.textContent.includes('_blocks.3._swish[6]')")
+
+
+def test_several_visualisers_stand_in_columns(visit: Open) -> None:
+    page = visit("?view=explain")
+    page.wait_for_selector("#explain .card .map")  # what is cheap needs no press
+    page.locator("#several").check()
+    page.get_by_role("button", name="Saliency", exact=True).click()
+    page.locator("[data-state=top]").select_option("2")
+    until(page, "document.querySelectorAll('.matrix .card .map').length >= 4")
+    until(page, "!document.querySelector('.results.stale')")
+    spots = page.locator(".matrix .card").evaluate_all("all => all.map((e) => e.style.gridArea.slice(0, 5))")
+    assert sorted(spots) == ["1 / 1", "1 / 2", "2 / 1", "2 / 2"]
+    ends = (
+        "[...document.querySelectorAll('.matrix .card .bar')].map((e) => e.innerText.split('\\n').join(' '))"
+    )
+    assert len(set(page.evaluate(ends))) == 4
+    page.get_by_role("button", name="shared").click()
+    until(page, f"new Set({ends}).size === 2")
+    page.get_by_role("button", name="Saliency", exact=True).click()  # and away again
+    until(page, "document.querySelectorAll('.results.many .card').length === 2")
+
+
+def test_two_pictures_are_compared_on_one_scale(visit: Open) -> None:
+    page = visit("?view=compare&by=grad-cam")
+    settled(page)
+    assert page.locator("#compare h3").all_inner_texts()[0].startswith("chelsea.png")
+    ends = page.locator("#compare .bar").evaluate_all("all => all.map((e) => e.innerText)")
+    assert len(ends) == 3 and ends[0] == ends[1] != ends[2]
+    page.locator("#compare .f-raw .stage").nth(1).hover()
+    words = "[...document.querySelectorAll('#compare .readout')].map((e) => e.textContent)"
+    until(page, f"{words}.every((text) => text.startsWith('y 3, x 3 · '))")
+    values = [float(text.split(" · ")[1].replace("\N{MINUS SIGN}", "-")) for text in page.evaluate(words)]
+    assert values[2] == pytest.approx(values[0] - values[1], abs=0.01)
+    marks = page.locator("#compare .f-raw .at").evaluate_all("all => all.map((e) => e.style.inset)")
+    assert len(set(marks)) == 1, "the cursor is in all three"
+    page.get_by_label("with").select_option(label="rocket.jpg")
+    until(page, "document.querySelectorAll('#compare h3')[1]?.textContent.startsWith('rocket')")
+
+
+def test_the_model_tells_of_itself(visit: Open) -> None:
+    page = visit("?view=model")
+    told = page.locator("#model").inner_text()
+    assert "efficientnet-lite0" in told and "squashed" in told and "torch" in told
+    assert page.locator("#model .code").inner_text().startswith("5793442")
+    assert page.locator("#model tbody tr").count() > 150 and "cnnlens:" in told
+    page.locator("#model tbody a", has_text="_conv_head").first.click()
+    ready(page)
+
+
+def test_jobs_are_listed_and_stopped(visit: Open) -> None:
+    page = visit("?view=explain&vis=occlusion&s.stride=0.05&s.window=0.1")
+    until(page, "/[0-9]+ forward passes/.test(document.querySelector('.cost').textContent)")
+    page.keyboard.press("r")
+    until(page, "document.querySelector('.progress progress')")
+    page.locator("#jobs-open").click()
+    page.locator("#jobs-list").get_by_role("button", name="Stop").click()
+    until(page, "document.querySelector('#jobs-list li').textContent.includes('cancelled')")
+    page.keyboard.press("Escape")
+    until(page, "document.querySelector('.progress').textContent.includes('Stopped')")
+
+
+@pytest.mark.parametrize("query", ["", "?view=explain&vis=grad-cam,saliency", "?view=compare&by=grad-cam"])
+def test_what_is_shown_is_saved(visit: Open, query: str) -> None:
+    page = visit(query)
+    settled(page)
+    count = max(1, page.locator("main section:not([hidden]) .card").count())
+    page.keyboard.press("s")
+    links = page.locator("#files a").evaluate_all("all => all.map((a) => a.href)")
+    assert [link.split("?")[0].split(".")[-1] for link in links] == ["png", "svg", "npz", "json", "html"]
+    for link in links:
+        assert link.count("id=") == count
+        with page.expect_download() as download:
+            page.locator(f"#files a[href='{link.removeprefix(page.url.split('?')[0])}']").click()
+        assert Path(download.value.path()).stat().st_size > 500
 
 
 def test_upload_drop_and_what_is_no_picture(visit: Open, tmp_path: Path) -> None:
@@ -157,9 +259,11 @@ def test_the_keyboard_alone(visit: Open) -> None:
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.dataset.name") == "1"
     page.keyboard.press("Enter")
-    page.wait_for_selector("#unit[open]")
-    page.keyboard.press("ArrowRight")
-    until(page, "document.querySelector('#unit h2').textContent.endsWith('[2]')")
+    until(page, "document.querySelector('#maps h2').textContent.endsWith('[1]')")
+    page.keyboard.press("x")
+    assert page.locator("#compare").is_visible()
+    page.keyboard.press("i")
+    assert page.locator("#model").is_visible()
 
 
 @pytest.mark.parametrize(

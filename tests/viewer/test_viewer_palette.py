@@ -117,7 +117,9 @@ def test_a_curve_is_drawn_on_either_ground(visit: Open) -> None:
     light = shown(page, "img.chart")
     page.locator("#theme").click()
     dark = looked(page, "img.chart", light)
-    assert light.mean() > 200 > 60 > dark.mean(), "drawn anew on the other ground, and nothing else is asked for"
+    assert light.mean() > 200 > 60 > dark.mean(), (
+        "drawn anew on the other ground, and nothing else is asked for"
+    )
     assert {url.split("?")[0].split("/")[-1] for url in asked} <= {"1.png", "2.png"}
     assert "from" in str(chart.get_attribute("alt")) or "to" in str(chart.get_attribute("alt"))
 

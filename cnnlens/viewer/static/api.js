@@ -26,7 +26,7 @@ export const url = (path) => ROOT + path;
 export const state = (wait) => ask(`state?wait=${wait}`);
 export const result = (id) => ask(`results/${id}`);
 export const values = (id, n, query = "") => ask(`results/${id}/panels/${n}.json${query}`);
-export const levels = (id, n, query = "") => ask(`results/${id}/panels/${n}.png?${query}`, {}, "arrayBuffer");
+export const levels = (id, n, query = "") => ask(`results/${id}/panels/${n}.png${query.replace("&", "?")}`, {}, "arrayBuffer");
 export const layer = (name) => ask(`layers/${encodeURIComponent(name)}`);
 export const jobs = () => ask("jobs");
 export const cancel = (id, on = "") => ask(`${on}jobs/${id}`, { method: "DELETE" });

@@ -6,7 +6,7 @@ import * as state from "./state.js";
 import { card, paper, savable, spanning } from "./panels.js";
 
 const CHEAP = 32; // passes that are run without asking
-let visualisers = [];
+let visualisers, otherwise;
 const latest = api.latest();
 let running = null;
 let opened = true; // just now: results that the address says were there are made again, whatever they cost
@@ -20,11 +20,11 @@ const able = (one) => !one.why_not;
 function chosen() {
 	const named = state.get("vis", "").split(",").map((name) => visualisers.find((one) => one.name === name)).filter(Boolean);
 	const some = named.length > 1 ? named.filter(able) : named;
-	return some.length ? some : [visualisers.find((one) => one.name === "grad-cam" && able(one)) ?? visualisers.find(able) ?? visualisers[0]];
+	return some.length ? some : [visualisers.find((one) => one.name === otherwise)];
 }
 
-export function begin(known) {
-	visualisers = known;
+export function begin(start) {
+	({ visualisers, visualiser: otherwise } = start);
 	for (const part of $("explain").querySelectorAll("[data-part]")) parts[part.dataset.part] = part;
 	if (!visualisers.length) return;
 	$("choices").addEventListener("click", ({ target, shiftKey }) => {

@@ -3,8 +3,7 @@ import { $, roving } from "./dom.js";
 import * as state from "./state.js";
 
 let rows = [];
-let known = [];
-let fallback = null;
+let known, fallback;
 
 const named = (name) => known.find((layer) => layer.name === name);
 
@@ -14,9 +13,8 @@ export const current = () => named(state.get("layer")) ?? named(fallback) ?? nul
 /** What leads to a layer: its maps, in the screen that shows maps. */
 export const towards = (layer) => ({ layer, unit: null, page: null, ...(state.get("view") === "compare" ? {} : { view: null }) });
 
-export function begin(layers, first) {
-	known = layers;
-	fallback = first;
+export function begin(start) {
+	({ layers: known, layer: fallback } = start);
 	const list = $("layers");
 	rows = [...list.querySelectorAll("button")].map((button) => ({ button, element: button.parentElement, layer: named(button.dataset.name) }));
 	list.addEventListener("click", ({ target }) => {

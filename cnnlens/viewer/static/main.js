@@ -12,7 +12,6 @@ import * as state from "./state.js";
 
 const VIEWS = ["maps", "explain", "compare", "model"];
 const start = JSON.parse($("start").textContent);
-const first = start.visualisers.find((one) => one.name === "feature-maps")?.resolved?.layer ?? null;
 
 function tabs() {
 	const view = VIEWS.includes(state.get("view")) ? state.get("view") : "maps";
@@ -33,11 +32,11 @@ state.when(["view"], tabs);
 
 state.bind();
 colours.begin(start.colours);
-layers.begin(start.layers, first);
+layers.begin(start);
 pictures.begin(start);
 tabs();
 maps.begin();
-explain.begin(start.visualisers);
+explain.begin(start);
 compare.begin(start);
 jobs.begin();
 keys.begin();

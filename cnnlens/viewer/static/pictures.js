@@ -144,7 +144,7 @@ function row({ name, value }, i) {
 	const fill = h("i.fill");
 	fill.style.width = `${Math.max(0, Math.min(1, value ?? 0)) * 100}%`;
 	return h("button.bar-row", { title: `Explain ${name} (${i + 1})`, "data-key": i + 1, onclick: () => choose(i + 1) },
-		h("kbd", String(i + 1)), h("span.name", name), h("span.num", value === null ? "–" : value.toFixed(value < 0.001 && value > 0 ? 4 : 3)), h("span.track", fill));
+		h("kbd", String(i + 1)), h("span.name", name), h("span.num", value?.toFixed(3) ?? "–"), h("span.track", fill));
 }
 
 function mark() {

@@ -71,7 +71,7 @@ function differing(a, b) {
 
 function tell(changed) {
 	for (const [names, act] of heard) {
-		if ([...changed].some((name) => names.some((one) => one === name || (one.endsWith(".") && name.startsWith(one))))) act(changed);
+		if ([...changed].some((name) => names.some((one) => one === name || (one.endsWith(".") && name.startsWith(one))))) act();
 	}
 }
 
