@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import cnnlens
 from cnnlens.demo import demo_images, demo_model
-from cnnlens.render.colour import Style
+from cnnlens.render.style import Style
 from cnnlens.render.raster import heatmap_limits, overlay
 
 PLACE = Path(__file__).parent / "pictures" / "explanations.png"

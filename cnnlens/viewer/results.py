@@ -16,7 +16,7 @@ from ..arrays import Array
 from ..errors import Unmet, UsageError
 from ..panels import Bars, Curve, Heatmap, Panel, Picture, Tiles, panel_array
 from ..render.card import draw_panel
-from ..render.colour import DIVERGING, LEVELS, ODD_COLOUR, SEQUENTIAL, Style, tables
+from ..render.colour import LEVELS, ODD_COLOUR, tables
 from ..render.html import alt_text, png
 from ..render.raster import (
     columns_of,
@@ -27,6 +27,7 @@ from ..render.raster import (
     shown_tiles,
     tiles_limits,
 )  # fmt: skip
+from ..render.style import DIVERGING, SEQUENTIAL, Style
 from ..result import Result, describe
 from .api import number_in
 from .app import desk
