@@ -94,8 +94,8 @@ class _Pair:
         self._check("x_unit")
         if not np.array_equal(a.x, b.x):
             raise BadInput(
-                f"{a.title or 'a curve'}: lines over {_span(a.x)} cannot be taken from lines over "
-                f"{_span(b.x)}: run both with the same settings"
+                f"{a.title or 'a curve'}: lines over {_span(b.x)} cannot be taken from lines over "
+                f"{_span(a.x)}: run both with the same settings"
             )
         order, names = _order(a.names, b.names)
         return Curve(a.x, self._values("lines", order), names, title, a.x_unit, a.unit)

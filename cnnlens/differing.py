@@ -55,7 +55,8 @@ class Words:
 
 def words_of(a: Facts, b: Facts) -> Words:
     """What differs between the results of these facts, and no more than that."""
-    return Words({name: pair for name, pair in _differing(a, b) if pair[0] != pair[1]})
+    found = {name: pair for name, pair in _differing(a, b) if pair[0] != pair[1]}
+    return Words({name: (_whole(one), _whole(other)) for name, (one, other) in found.items()})
 
 
 def facts_of(a: Facts, b: Facts, words: Words) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def facts_of(a: Facts, b: Facts, words: Words) -> dict[str, Any]:
     facts = {name: a[name] for name in a if name in b and a[name] == b[name]}
     for name in NAMES:
         if name in a and name in b and a[name] != b[name]:
-            facts[name] = f"{a[name]} − {b[name]}"
+            facts[name] = f"{_whole(str(a[name]))} − {_whole(str(b[name]))}"
     shared = {name: value for name, value in a["settings"].items() if b["settings"].get(name) == value}
     reasons = [reason for one in (a, b) for reason in one.get("verdict", {}).get("because", ())]
     levels = {one.get("verdict", {}).get("level", "valid") for one in (a, b)}
@@ -116,6 +117,11 @@ def _target(a: Facts, b: Facts) -> tuple[str, str]:
     if names[0] != names[1] or numbers[0] == numbers[1]:
         return names
     return f"{names[0]} ({numbers[0]})", f"{names[1]} ({numbers[1]})"
+
+
+def _whole(name: str) -> str:
+    """A name as one side of a difference; one that is a difference itself is put in brackets."""
+    return f"({name})" if " − " in name else name
 
 
 def _both(a: Facts, b: Facts, name: str) -> tuple[str, str]:

@@ -9,14 +9,14 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from .arrays import Array
 from .errors import UsageError
 from .files import file_names, json_text, listed, write_whole
-from .panels import Note, Panel, Table, panel_array
+from .panels import Note, Panel, describe, panel_array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -204,8 +204,6 @@ class Sheet:
         return [r.save(place / f"{n}{suffix}", **options) for r, n in zip(self.results, names, strict=True)]
 
     def _save_one(self, path: Path, options: dict[str, Any]) -> Path:
-        from .render import sheet
-
         if not self.results:
             raise UsageError(f"there is no result to write into {path.name}")
         write = {
@@ -213,29 +211,24 @@ class Sheet:
             ".npz": lambda out: np.savez_compressed(out, **self.arrays()),
             ".html": lambda out: out.write(_report(self.results, self.caption, options)),
             ".json": lambda out: out.write(_bytes(json_text({"results": [one._told() for one in self]}))),
-            ".svg": lambda out: out.write(sheet.draw_svg(self.results, **options).encode()),
-            ".pdf": lambda out: sheet.write_pdf(self.results, out, **options),
+            ".svg": lambda out: out.write(self._svg(options).encode()),
+            ".pdf": lambda out: self._write_pdf(out, options),
         }[path.suffix.lower()]
         write_whole(path, write)
         return path
 
+    def _svg(self, options: dict[str, Any]) -> str:
+        from .render.sheet import draw_svg
+
+        return draw_svg(self.results, **options)
+
+    def _write_pdf(self, out: BinaryIO, options: dict[str, Any]) -> None:
+        from .render.figure import write_pdf
+
+        write_pdf(self.results, out, **options)
+
     def _repr_html_(self) -> str:
         return self.html()
-
-
-def describe(panel: Panel) -> dict[str, Any]:
-    """A panel without its values: kind, shape, and every word on it."""
-    facts: dict[str, Any] = {"kind": type(panel).__name__}
-    for name, value in vars(panel).items():
-        if isinstance(value, np.ndarray):
-            facts["shape" if name == "values" else name] = (
-                list(value.shape) if name == "values" else value.tolist()
-            )
-        else:
-            facts[name] = dict(value) if isinstance(value, Mapping) else value
-    if isinstance(panel, Table):
-        facts["rows"] = [list(row) for row in panel.rows]
-    return facts
 
 
 def _report(results: tuple[Result, ...], title: str, options: dict[str, Any]) -> bytes:

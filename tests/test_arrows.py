@@ -89,8 +89,8 @@ ARROWS: dict[str, set[str]] = {
     },
     # the faces
     FACE: {
-        "arrays", "attribution", "candidates", "difference", "enlarging", "errors", "hookspecs", "images", "layer", "look",
-        "model", "opening", "panels", "passes",
+        "arrays", "attribution", "candidates", "difference", "enlarging", "errors", "hookspecs", "images", "layer",
+        "look", "model", "opening", "panels", "passes",
         "preprocess", "probe", "registry", "result", "settings", "tape", "targets", "tokens", "verdict",
         "viewer", "visualiser", "doctor",
     },
@@ -99,8 +99,8 @@ ARROWS: dict[str, set[str]] = {
         "opening", "panels", "preprocess", "probe", "registry", "render", "result", "settings", "targets", "visualiser",
     },
     "cli": {
-        FACE, "candidates", "demo", "describe", "doctor", "errors", "files", "images", "labels", "layer", "look", "model",
-        "opening", "panels", "registry", "render", "result", "viewer", "visualiser",
+        FACE, "candidates", "demo", "describe", "doctor", "errors", "files", "images", "labels", "layer", "look",
+        "model", "opening", "panels", "registry", "render", "result", "viewer", "visualiser",
     },
     "__main__": {"cli"},
 }  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, assert_never
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, assert_never
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
@@ -44,6 +46,13 @@ def draw_figure(result: Result, **options: Any) -> Figure:
             draw_axes(panel, figure.add_subplot(grid[row, :]), style, result.pixels)
     _ink(figure, style)
     return figure
+
+
+def write_pdf(results: Sequence[Result], out: BinaryIO, **options: Any) -> None:
+    """One PDF, a page a result."""
+    with PdfPages(out) as pages:
+        for result in results:
+            pages.savefig(draw_figure(result, **options))
 
 
 def draw_axes(panel: Panel, axes: Axes, style: Style, pixels: Array | None = None) -> None:

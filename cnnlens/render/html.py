@@ -132,7 +132,8 @@ def _heatmap(panel: Heatmap, pixels: Array | None, style: Style) -> str:
         laid = _img(over, f"over the picture, {alt_text(panel)}", smooth=True)
         photo = _img(pixels_image(pixels), "the picture as the model saw it", smooth=True)
         drawn = [laid] if style.show == "overlay" else [photo, laid, *drawn]
-    return f'<div class="maps of{len(drawn)}">{"".join(drawn)}</div>{_scale(heatmap_limits(panel, style), panel, style)}'
+    maps = f'<div class="maps of{len(drawn)}">{"".join(drawn)}</div>'
+    return maps + _scale(heatmap_limits(panel, style), panel, style)
 
 
 def _tiles(panel: Tiles, style: Style) -> str:

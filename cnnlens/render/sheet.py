@@ -1,4 +1,4 @@
-"""Several results as one picture, one vector figure, or one document of a page each."""
+"""Several results as one picture or one vector figure, in rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -54,15 +54,6 @@ def draw_svg(results: Sequence[Result], **options: Any) -> str:
         + "\n".join(parts)
         + "</svg>\n"
     )
-
-
-def write_pdf(results: Sequence[Result], out: BinaryIO, **options: Any) -> None:
-    """One PDF, a page a result."""
-    from matplotlib.backends.backend_pdf import PdfPages
-
-    with PdfPages(out) as pages:
-        for result in results:
-            pages.savefig(result.figure(**options))
 
 
 def placed(sizes: Sequence[tuple[int, int]]) -> tuple[list[tuple[int, int]], tuple[int, int]]:

@@ -73,7 +73,8 @@ def test_html_needs_nothing_else_and_escapes_every_word(result: Result, tmp_path
     text = result.save(tmp_path / "x.html").read_text()
     assert "<script" not in text and "&lt;script&gt;" in text and "<b>map" not in text
     assert not re.findall(r'(?:src|href)="(?!data:)[^"]*"', text)
-    assert all(alt for alt in re.findall(r'<img alt="([^"]*)"', text)) and text.count("<img") == 7
+    alts = re.findall(r'<img[^>]* alt="([^"]*)"', text)
+    assert all(alts) and len(alts) == text.count("<img") == 3 + 3 + 5 + 64 + 1 + 1 + 1
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".pdf"])
@@ -117,8 +118,6 @@ def test_a_sheet_goes_into_a_folder_or_a_page(tiny: Model, tmp_path: Path) -> No
     assert len(set(names)) == 4 and all(n.startswith("array-grad-cam-") for n in names)
     made.save(tmp_path / "all.html")
     assert (tmp_path / "all.html").read_text().count("<section") == 4
-    with pytest.raises(UsageError, match="4 results do not fit"):
-        made.save(tmp_path / "one.png")
 
 
 @pytest.mark.parametrize(
