@@ -183,7 +183,9 @@ def test_the_picture_lies_under_it_only_where_both_saw_the_same() -> None:
 def test_texts_are_kept_with_whose_they_are() -> None:
     panel, shared = Heatmap(some(2, 2)), Table(("a",), [(float("nan"),)])
     a = result(panel, Note("dead"), Note("same"), shared)
-    b = result(Note("same"), panel, shared, Table(("b",), [(1,)], title="t"), image="dog.png", image_sha256="2")
+    b = result(
+        Note("same"), panel, shared, Table(("b",), [(1,)], title="t"), image="dog.png", image_sha256="2"
+    )
     taken = difference(a, b)
     assert taken.notes == ("same", "cat.png: dead")
     assert [p.title for p in taken.panels if isinstance(p, Table)] == ["", "dog.png: t"]
@@ -206,7 +208,9 @@ def test_texts_are_kept_with_whose_they_are() -> None:
          "over 3 points from 0 to 4 cannot be taken from lines over 3 points from 0 to 2"),
     ],
 )  # fmt: skip
-def test_panels_that_do_not_match_are_refused(a: Panel, b: Panel, kind: type[CnnlensError], words: str) -> None:
+def test_panels_that_do_not_match_are_refused(
+    a: Panel, b: Panel, kind: type[CnnlensError], words: str
+) -> None:
     with pytest.raises(kind, match=words):
         difference(result(a), result(b))
 
