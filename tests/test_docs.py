@@ -403,7 +403,14 @@ def test_the_recipes_that_are_marked_run(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     run_page(DOCS / "how-to.md", tmp_path)
     made = {path.name for path in tmp_path.iterdir()}
-    assert {"report.html", "sheet.png", "values.npz", "more.png", "chelsea-maps.png", "coffee-maps.png"} == made
+    assert {
+        "report.html",
+        "sheet.png",
+        "values.npz",
+        "more.png",
+        "chelsea-maps.png",
+        "coffee-maps.png",
+    } == made
 
 
 def test_the_readmes_visualiser_runs() -> None:

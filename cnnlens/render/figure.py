@@ -11,8 +11,6 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.table import Cell
-from matplotlib.text import Text
 
 from ..arrays import Array
 from ..panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
@@ -122,14 +120,19 @@ def _ink(figure: Figure, style: Style) -> None:
     """The ground and the ink of a style, artist by artist: matplotlib's own settings are global."""
     ground, ink, faint = map(_hex, (style.ground, style.ink, style.faint))
     figure.set_facecolor(ground)
-    for text in figure.findobj(Text):
-        text.set_color(ink)
+    cells = [one for axes in figure.axes for table in axes.tables for one in table.get_celld().values()]
+    texts = [*figure.texts, *(one.get_text() for one in cells)]
     for axes in figure.axes:
+        legend = axes.get_legend()
+        texts += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
+        texts += legend.get_texts() if legend else []
         axes.set_facecolor(ground)
-        axes.tick_params(colors=ink)
+        axes.tick_params(colors=ink)  # ticks are made when they are drawn: asking for them takes long
         for spine in axes.spines.values():
             spine.set_color(faint)
-    for one in figure.findobj(Cell):
+    for text in texts:
+        text.set_color(ink)
+    for one in cells:
         one.set(facecolor=ground, edgecolor=faint)
 
 

@@ -23,6 +23,7 @@ FILES = {
     "svg": "image/svg+xml",
 }  # fmt: skip
 MOST_BYTES = 512 * 2**20  #: of all values of one file
+MOST_FIGURES = 64  #: results in one SVG; each takes about a second to draw
 MOST_IN_JSON = 20_000_000  #: numbers written out; each takes many times its four bytes on the way
 
 
@@ -42,6 +43,8 @@ def several(suffix: str) -> ResponseReturnValue:
         raise UsageError("say which results: ?id=…&id=…, a result's id or A~B for a difference")
     if len(ids) > MAX_PARTS:
         raise UsageError(f"these are {len(ids)} results; {MAX_PARTS} is the most for one file")
+    if suffix == "svg" and len(ids) > MOST_FIGURES:
+        raise UsageError(f"an .svg holds {MOST_FIGURES} results at most, not {len(ids)}: ask for the .html")
     found, size = [], 0
     for id in ids:
         found.append(result_of(id))

@@ -236,6 +236,8 @@ def test_what_no_file_can_hold_is_refused(
     assert gone.status_code == 404 and "gone" in gone.text
     many = several(client, "npz", *[f"{n}" for n in range(257)])
     assert many.status_code == 400 and "256 is the most" in many.text
+    figures = several(client, "svg", *[f"{n}" for n in range(65)])
+    assert figures.status_code == 400 and "64 results at most" in figures.text
     monkeypatch.setattr("cnnlens.viewer.downloads.MOST_IN_JSON", 10)
     assert (
         "the .npz" in several(client, "json", *two).text and several(client, "npz", *two).status_code == 200
