@@ -8,8 +8,11 @@ from typing import Any
 
 Facts = Mapping[str, Any]
 
-#: Facts that are names; where two differ the difference is called "one − other".
-NAMES = ("visualiser", "title", "model", "image", "target", "target_name")
+#: Facts that are names, and of what; where that differs the difference is called "one − other".
+NAMES = {
+    "visualiser": "visualiser", "title": "visualiser", "model": "model", "image": "image",
+    "target": "target", "target_name": "target",
+}  # fmt: skip
 #: What of a preprocessing is no number of its own.
 _ORIGIN = {"source"}
 
@@ -62,9 +65,10 @@ def words_of(a: Facts, b: Facts) -> Words:
 def facts_of(a: Facts, b: Facts, words: Words) -> dict[str, Any]:
     """The facts of a difference: what both share as it is, the names that differ joined, and both in full."""
     facts = {name: a[name] for name in a if name in b and a[name] == b[name]}
-    for name in NAMES:
-        if name in a and name in b and a[name] != b[name]:
-            facts[name] = f"{_whole(str(a[name]))} − {_whole(str(b[name]))}"
+    for name, of in NAMES.items():
+        if name in a and name in b and a[name] != b[name]:  # one thing may go by two names
+            both = f"{_whole(str(a[name]))} − {_whole(str(b[name]))}"
+            facts[name] = both if of in words.differs else a[name]
     shared = {name: value for name, value in a["settings"].items() if b["settings"].get(name) == value}
     reasons = [reason for one in (a, b) for reason in one.get("verdict", {}).get("because", ())]
     levels = {one.get("verdict", {}).get("level", "valid") for one in (a, b)}

@@ -91,7 +91,9 @@ def _heatmap(panel: Heatmap, pixels: Array | None, style: Style) -> Image.Image:
 def heatmap_words(panel: Heatmap, odd: int) -> str:
     """What stands over a heatmap: its title, what a high value means, how many places are not finite."""
     means = f"{'above zero' if panel.signed else 'high'}: {panel.means}" if panel.means else ""
-    return " · ".join(filter(None, (panel.title, means, f"{odd} places not finite" if odd else "")))
+    return " · ".join(
+        filter(None, (panel.title, means, f"{odd} place{'s' if odd > 1 else ''} not finite" if odd else ""))
+    )
 
 
 def _tiles(panel: Tiles, style: Style) -> Image.Image:

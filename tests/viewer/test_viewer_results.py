@@ -306,3 +306,19 @@ def test_a_manifest_is_read_back_from_a_report(
     told = [json.loads(unescape(one)) for one in re.findall(r'<pre class="manifest">(.*?)</pre>', page, re.S)]
     assert [one["facts"]["image"] for one in told] == [desk.result(id).facts["image"] for id in two]
     assert told[0]["panels"][0]["kind"] == "Heatmap"
+
+
+def test_a_report_is_opened_from_the_disk_wide_and_narrow(chromium: Any, tmp_path: Any) -> None:
+    (page,) = Sheet(tuple(hostile())).save(tmp_path / "x.html")
+    for width in (1280, 360):
+        context = chromium.new_context(viewport={"width": width, "height": 800})
+        try:
+            tab, wrong = context.new_page(), []
+            tab.on("console", lambda message: wrong.append(message.text))  # noqa: B023 (read before the next turn)
+            tab.on("request", lambda request: wrong.append(request.url))  # noqa: B023
+            tab.goto(page.as_uri(), timeout=20_000)
+            assert [one for one in wrong if not one.startswith(("data:", page.as_uri()))] == []
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width
+            assert tab.evaluate("[...document.images].every((one) => one.complete && one.naturalWidth > 0)")
+        finally:
+            context.close()
