@@ -12,6 +12,7 @@ from . import errors
 from .arrays import Array
 from .attribution import Join, attributed, join_channels
 from .candidates import Candidate, candidates
+from .difference import difference
 from .doctor import doctor
 from .enlarging import enlarged, interpolation
 from .errors import CnnlensError
@@ -68,7 +69,7 @@ __all__ = [
     "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
     "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
     "PlacesLayers", "Probe", "Result", "Sheet", "Table", "Tape", "Target", "Tiles", "Trace", "Verdict",
-    "Visualiser", "attributed", "candidates", "cover_of", "doctor", "enlarged", "errors", "fold", "hookimpl",
-    "inspect", "interpolation", "join_channels", "load", "look", "names_of", "open_image", "sheet", "view",
+    "Visualiser", "attributed", "candidates", "cover_of", "difference", "doctor", "enlarged", "errors", "fold",
+    "hookimpl", "inspect", "interpolation", "join_channels", "load", "look", "names_of", "open_image", "sheet", "view",
     "visualiser", "visualisers", "wrap",
 ]  # fmt: skip

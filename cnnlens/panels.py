@@ -158,3 +158,18 @@ Panel = Heatmap | Tiles | Picture | Bars | Curve | Table | Note
 def panel_array(panel: Panel) -> Array | None:
     """The raw numbers of a panel, None for text."""
     return None if isinstance(panel, (Table, Note)) else panel.values
+
+
+def describe(panel: Panel) -> dict[str, Any]:
+    """A panel without its values: kind, shape, and every word on it."""
+    facts: dict[str, Any] = {"kind": type(panel).__name__}
+    for name, value in vars(panel).items():
+        if isinstance(value, np.ndarray):
+            facts["shape" if name == "values" else name] = (
+                list(value.shape) if name == "values" else value.tolist()
+            )
+        else:
+            facts[name] = dict(value) if isinstance(value, Mapping) else value
+    if isinstance(panel, Table):
+        facts["rows"] = [list(row) for row in panel.rows]
+    return facts

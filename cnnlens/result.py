@@ -6,19 +6,17 @@ The numbers are raw and stay so; colour, scale and overlay are options of each w
 from __future__ import annotations
 
 import io
-import json
-import math
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from .arrays import Array
 from .errors import UsageError
-from .panels import Note, Panel, Table, panel_array
+from .files import file_names, json_text, listed, write_whole
+from .panels import Note, Panel, describe, panel_array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,14 +54,19 @@ class Result:
 
     @property
     def caption(self) -> str:
-        """One line: visualiser · class · layer · model · seconds, and whether it is approximate."""
-        facts = self.facts
-        parts = [str(facts["title"])]
-        if facts.get("target_name"):
+        """One line: visualiser · class · layer · model · seconds, and whether it is approximate.
+
+        Of a difference what differs comes second, and is not said again.
+        """
+        facts, taken = self.facts, self.facts.get("difference", {})
+        differs = taken.get("differs", {})
+        parts = [] if "visualiser" in differs else [str(facts["title"])]
+        parts += [taken["words"]] if taken else []
+        if facts.get("target_name") and "target" not in differs:
             chance = f" ({facts['probability']:.2f})" if "probability" in facts else ""
             parts.append(f"{facts['target_name']}{chance}")
         parts += [str(facts["settings"]["layer"])] if facts["settings"].get("layer") else []
-        parts += [str(facts["model"])]
+        parts += [] if "model" in differs else [str(facts["model"])]
         parts += [f"{facts['seconds']:.2g} s"]
         return " · ".join([*parts, "approximate"] if self.is_approximate else parts)
 
@@ -76,6 +79,10 @@ class Result:
     def manifest(self) -> dict[str, Any]:
         """The facts, and what each panel is, as JSON-able values."""
         return {"facts": dict(self.facts), "panels": [describe(panel) for panel in self.panels]}
+
+    def manifest_text(self, indent: int | None = None) -> str:
+        """The manifest as JSON; a NaN or an infinity among the facts is null."""
+        return json_text(self.manifest, indent)
 
     def image(self, **options: Any) -> PILImage:
         """The result as one picture, with colour bars and numbers; options are those of `Style`."""
@@ -105,8 +112,8 @@ class Result:
         write = {
             ".png": lambda out: self.image(**options).save(out, "PNG", optimize=False),
             ".npz": lambda out: np.savez_compressed(out, **self.arrays()),
-            ".html": lambda out: out.write(_page(self.caption, self.html(**options)).encode()),
-            ".json": lambda out: out.write(_json(self.manifest | {"values": self._values()})),
+            ".html": lambda out: out.write(_report((self,), self.caption, options)),
+            ".json": lambda out: out.write(_bytes(json_text(self._told()))),
             ".svg": lambda out: self.figure(**options).savefig(out, format="svg"),
             ".pdf": lambda out: self.figure(**options).savefig(out, format="pdf"),
         }.get(path.suffix.lower())
@@ -124,11 +131,12 @@ class Result:
                 found[f"panel{number}"] = values
         if self.pixels is not None:
             found["input"] = self.pixels
-        return found | {"manifest": np.asarray(_json(self.manifest).decode())}
+        return found | {"manifest": np.asarray(_bytes(self.manifest_text()).decode())}
 
-    def _values(self) -> list[Any]:
+    def _told(self) -> dict[str, Any]:
+        """The manifest, and the values as lists."""
         arrays = [panel_array(panel) for panel in self.panels]
-        return [None if values is None else _finite(values) for values in arrays]
+        return self.manifest | {"values": [None if values is None else listed(values) for values in arrays]}
 
     def _repr_png_(self) -> bytes:
         out = io.BytesIO()
@@ -157,131 +165,78 @@ class Sheet:
     def __getitem__(self, number: int) -> Result:
         return self.results[number]
 
+    @property
+    def caption(self) -> str:
+        """One line: how many results, by which visualisers, of which models."""
+        titles = dict.fromkeys(str(result.facts["title"]) for result in self)
+        models = dict.fromkeys(str(result.facts["model"]) for result in self)
+        named = [", ".join(names) if len(names) < 4 else "" for names in (titles, models)]
+        return " · ".join([f"{len(self)} results", *filter(None, named)])
+
+    def image(self, **options: Any) -> PILImage:
+        """All results as one picture; options are those of `Style`."""
+        from .render.sheet import draw_sheet
+
+        return draw_sheet(self.results, **options)
+
     def html(self, **options: Any) -> str:
         """All results, one fragment under the other."""
         return "\n".join(result.html(**options) for result in self.results)
 
+    def arrays(self) -> dict[str, Any]:
+        """What an `.npz` holds: `0/panel0`, …, `0/input`, `0/manifest`, `1/panel0`, …, by result."""
+        return {f"{n}/{name}": held for n, one in enumerate(self) for name, held in one.arrays().items()}
+
     def save(self, place: str | Path, suffix: str = ".png", **options: Any) -> list[Path]:
-        """Write an `.html` with all, or a folder with a file each named by picture, visualiser and target."""
+        """Write one file with all results, or a folder with one each, of that suffix.
+
+        `.html` is one report, `.png` and `.svg` one sheet, `.pdf` a page each, `.npz` and `.json` hold the
+        values of all. The files of a folder are named by picture, visualiser and target.
+        """
         place = Path(place)
-        if place.suffix.lower() == ".html":
-            write_whole(place, lambda out: out.write(_page("cnnlens", self.html(**options)).encode()))
-            return [place]
         if place.suffix.lower() in SUFFIXES and not place.is_dir():
-            raise UsageError(
-                f"{len(self)} results do not fit into {place.name}: "
-                "name a folder or an .html file, or ask for one"
-            )
+            return [self._save_one(place, options)]
         try:
             place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"cannot make a folder {place}: {error.strerror}") from error
-        names = _names(self.results)
+        names = file_names(result.facts for result in self)
         return [r.save(place / f"{n}{suffix}", **options) for r, n in zip(self.results, names, strict=True)]
+
+    def _save_one(self, path: Path, options: dict[str, Any]) -> Path:
+        if not self.results:
+            raise UsageError(f"there is no result to write into {path.name}")
+        write = {
+            ".png": lambda out: self.image(**options).save(out, "PNG", optimize=False),
+            ".npz": lambda out: np.savez_compressed(out, **self.arrays()),
+            ".html": lambda out: out.write(_report(self.results, self.caption, options)),
+            ".json": lambda out: out.write(_bytes(json_text({"results": [one._told() for one in self]}))),
+            ".svg": lambda out: out.write(self._svg(options).encode()),
+            ".pdf": lambda out: self._write_pdf(out, options),
+        }[path.suffix.lower()]
+        write_whole(path, write)
+        return path
+
+    def _svg(self, options: dict[str, Any]) -> str:
+        from .render.sheet import draw_svg
+
+        return draw_svg(self.results, **options)
+
+    def _write_pdf(self, out: BinaryIO, options: dict[str, Any]) -> None:
+        from .render.figure import write_pdf
+
+        write_pdf(self.results, out, **options)
 
     def _repr_html_(self) -> str:
         return self.html()
 
 
-def describe(panel: Panel) -> dict[str, Any]:
-    """A panel without its values: kind, shape, and every word on it."""
-    facts: dict[str, Any] = {"kind": type(panel).__name__}
-    for name, value in vars(panel).items():
-        if isinstance(value, np.ndarray):
-            facts["shape" if name == "values" else name] = (
-                list(value.shape) if name == "values" else value.tolist()
-            )
-        else:
-            facts[name] = dict(value) if isinstance(value, Mapping) else value
-    if isinstance(panel, Table):
-        facts["rows"] = [list(row) for row in panel.rows]
-    return facts
+def _report(results: tuple[Result, ...], title: str, options: dict[str, Any]) -> bytes:
+    from .render.report import draw_report
+
+    return _bytes(draw_report(results, title, **options))
 
 
-def check_place(path: Path) -> None:
-    """UsageError where a file cannot be written there, as far as that can be known before."""
-    if len(os.fsencode(path.name)) > 255:
-        raise UsageError(f"the name {path.name[:40]}… is longer than a file name may be")
-    if not path.parent.is_dir():
-        raise UsageError(f"no folder {path.parent} to write {path.name} into")
-    if path.exists() and not path.is_file():
-        raise UsageError(f"{path} is not a file that could be written anew")
-
-
-def write_whole(path: Path, write: Callable[[Any], object]) -> None:
-    """Write a file by way of a temporary one beside it, so that it is whole or not there.
-
-    A link is followed. UsageError says why a place cannot be written to.
-    """
-    path = path.resolve()
-    check_place(path)
-    import tempfile
-
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-    except OSError as error:
-        raise UsageError(f"cannot write into {path.parent}: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as out:
-            write(out)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _names(results: Sequence[Result]) -> list[str]:
-    """File names of results that say what they are and do not collide."""
-    seen: dict[str, int] = {}
-    names = []
-    for result in results:
-        facts = result.facts
-        parts = [
-            Path(str(facts.get("image", facts["model"]))).stem,
-            facts["visualiser"],
-            facts.get("target_name"),
-        ]
-        name = "-".join(_plain(str(part))[:80] for part in parts if part)
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
-    return names
-
-
-def _plain(text: str) -> str:
-    """Letters, digits, dots and dashes; a run of anything else is one underscore."""
-    kept = "".join(c if c.isalnum() or c in ".-_" else " " for c in text)
-    return "_".join(kept.split()) or "_"
-
-
-def _finite(values: Array) -> Any:
-    """Nested lists; NaN and infinities, which JSON has not, as null."""
-    listed = values.astype(object)
-    listed[~np.isfinite(values)] = None
-    return listed.tolist()
-
-
-def _told(value: Any) -> Any:
-    """As JSON can say it: a NaN or an infinity among the facts is null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _told(one) for key, one in value.items()}
-    return [_told(one) for one in value] if isinstance(value, (list, tuple)) else value
-
-
-def _json(values: Mapping[str, Any]) -> bytes:
-    return json.dumps(_told(values), ensure_ascii=False, default=str, allow_nan=False).encode(
-        "utf-8", "replace"
-    )
-
-
-def _page(title: str, body: str) -> str:
-    from .render.html import page
-
-    return page(title, body)
+def _bytes(text: str) -> bytes:
+    """UTF-8; half a sign, as a file's name may have one, becomes a question mark."""
+    return text.encode("utf-8", "replace")

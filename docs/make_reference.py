@@ -25,7 +25,7 @@ from cnnlens import cli, errors, hookspecs, registry
 from cnnlens.describe import describe_settings
 from cnnlens.panels import Panel
 from cnnlens.preprocess import KEYS, PRESETS
-from cnnlens.render.colour import DIVERGING, SEQUENTIAL, Style
+from cnnlens.render.style import DIVERGING, SEQUENTIAL, Style
 from cnnlens.result import SUFFIXES
 from cnnlens.visualiser import Visualiser
 

@@ -20,8 +20,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 import cnnlens
 from cnnlens.demo import demo_images, demo_model
-from cnnlens.render.colour import Style
 from cnnlens.render.raster import heatmap_limits, overlay
+from cnnlens.render.style import Style
 
 PLACE = Path(__file__).parent / "pictures" / "explanations.png"
 MOST, COLOURS, BLOCKS, NAME, GAP = 250_000, 96, 2, 12, 2

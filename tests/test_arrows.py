@@ -32,6 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "layer": set(),
     "outputs": set(),
     "panels": {"arrays", "errors"},
+    "files": {"arrays", "errors"},
     "attribution": {"panels"},
     "enlarging": set(),
     "tape": {"arrays", "errors", "targets"},
@@ -70,7 +71,9 @@ ARROWS: dict[str, set[str]] = {
     # panels become pixels; a Result holds both ends
     "diagnosis": {"passes", "arrays", "errors", "layer", "model", "panels", "probe"},
     "render": {"arrays", "errors", "panels"},
-    "result": {"arrays", "errors", "panels", "render"},
+    "result": {"arrays", "errors", "files", "panels", "render"},
+    "differing": set(),
+    "difference": {"arrays", "differing", "errors", "panels", "result"},
     "look": {
         "arrays", "diagnosis", "errors", "images", "model", "panels", "probe", "registry", "result", "rounding",
         "targets",
@@ -86,18 +89,18 @@ ARROWS: dict[str, set[str]] = {
     },
     # the faces
     FACE: {
-        "arrays", "attribution", "candidates", "enlarging", "errors", "hookspecs", "images", "layer", "look",
-        "model", "opening", "panels", "passes",
+        "arrays", "attribution", "candidates", "difference", "enlarging", "errors", "hookspecs", "images", "layer",
+        "look", "model", "opening", "panels", "passes",
         "preprocess", "probe", "registry", "result", "settings", "tape", "targets", "tokens", "verdict",
         "viewer", "visualiser", "doctor",
     },
     "viewer": {
-        FACE, "arrays", "demo", "describe", "errors", "images", "labels", "layer", "look", "model", "opening",
-        "panels", "preprocess", "probe", "registry", "render", "result", "settings", "targets", "visualiser",
+        FACE, "arrays", "demo", "describe", "difference", "errors", "images", "labels", "layer", "look", "model",
+        "opening", "panels", "preprocess", "probe", "registry", "render", "result", "settings", "targets", "visualiser",
     },
     "cli": {
-        FACE, "candidates", "demo", "describe", "doctor", "errors", "images", "labels", "layer", "look", "model",
-        "opening", "panels", "registry", "render", "result", "viewer", "visualiser",
+        FACE, "candidates", "demo", "describe", "doctor", "errors", "files", "images", "labels", "layer", "look",
+        "model", "opening", "panels", "registry", "render", "result", "viewer", "visualiser",
     },
     "__main__": {"cli"},
 }  # fmt: skip
@@ -221,7 +224,7 @@ def reached_room(one: Import, rooms: set[str]) -> str | None:
 
 
 #: `from cnnlens import look` is the function on the face, `from . import registry` the room.
-FACE_FIRST = {"candidates", "doctor", "look", "visualiser"}
+FACE_FIRST = {"candidates", "difference", "doctor", "look", "visualiser"}
 
 
 def core_files() -> list[Path]:

@@ -397,6 +397,22 @@ def test_the_tutorial_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.Monk
     } <= made
 
 
+def test_the_recipes_that_are_marked_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("torchvision", "efficientnet_lite_pytorch", "skimage"):
+        need(package)
+    monkeypatch.chdir(tmp_path)
+    run_page(DOCS / "how-to.md", tmp_path)
+    made = {path.name for path in tmp_path.iterdir()}
+    assert {
+        "report.html",
+        "sheet.png",
+        "values.npz",
+        "more.png",
+        "chelsea-maps.png",
+        "coffee-maps.png",
+    } == made
+
+
 def test_the_readmes_visualiser_runs() -> None:
     from cnnlens.testing import check_visualiser, tiny_model
 

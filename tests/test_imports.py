@@ -28,8 +28,8 @@ PUBLIC = [
     "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
     "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
     "PlacesLayers", "Probe", "Result", "Sheet", "Table", "Tape", "Target", "Tiles", "Trace", "Verdict",
-    "Visualiser", "attributed", "candidates", "cover_of", "doctor", "enlarged", "errors", "fold", "hookimpl",
-    "inspect", "interpolation", "join_channels", "load", "look", "names_of", "open_image", "sheet", "view",
+    "Visualiser", "attributed", "candidates", "cover_of", "difference", "doctor", "enlarged", "errors", "fold",
+    "hookimpl", "inspect", "interpolation", "join_channels", "load", "look", "names_of", "open_image", "sheet", "view",
     "visualiser", "visualisers", "wrap",
 ]  # fmt: skip
 

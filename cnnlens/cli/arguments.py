@@ -49,7 +49,8 @@ def bytes_in(place: Path) -> int | None:
 
 def check_out(out: Path, several: bool) -> None:
     """Refuse a place that cannot be written to before anything runs."""
-    from ..result import SUFFIXES, check_place
+    from ..files import check_place
+    from ..result import SUFFIXES
 
     if str(out) in ("", ".", "-"):
         raise UsageError("name a file or a folder after -o")

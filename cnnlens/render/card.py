@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from ..arrays import Array
 from ..panels import Bars, Curve, Heatmap, Limits, Note, Panel, Picture, Table, Tiles
 from .charts import draw_bars, draw_curve, draw_table, font
-from .colour import LEVELS, ODD, Style, codes_of, colours_of, number, style_of
+from .colour import LEVELS, ODD, codes_of, colours_of, number
 from .raster import (
     columns_of,
     draw_picture,
@@ -20,8 +20,9 @@ from .raster import (
     overlay,
     pixels_image,
     shown_tiles,
-    tiles_limits,
+    tiles_scale,
 )  # fmt: skip
+from .style import Style, style_of
 
 if TYPE_CHECKING:
     from ..result import Result
@@ -34,10 +35,18 @@ EDGE = 16
 def draw_card(result: Result, **options: Any) -> Image.Image:
     """The result's panels one under the other, its caption on top; `options` are those of `Style`."""
     style = style_of(options)
-    parts = [_text(result.caption, style, 17)]
+    parts = [_text(headline(result), style, 17)]
     for panel in result.panels:
         parts.append(draw_panel(panel, result.pixels, style))
     return _stacked(parts, style, EDGE)
+
+
+def headline(result: Result) -> str:
+    """The caption, after the name of the picture where there is one that it does not name already."""
+    image, taken = str(result.facts.get("image") or ""), result.facts.get("difference", {})
+    return (
+        f"{image} · {result.caption}" if image and "image" not in taken.get("differs", {}) else result.caption
+    )
 
 
 def draw_panel(panel: Panel, pixels: Array | None, style: Style) -> Image.Image:
@@ -50,9 +59,9 @@ def draw_panel(panel: Panel, pixels: Array | None, style: Style) -> Image.Image:
         case Picture():
             return _titled(panel.title, enlarged(draw_picture(panel).convert("RGB"), SIDE), style)
         case Bars():
-            return _titled(_with_unit(panel.title, panel.unit), draw_bars(panel, style), style)
+            return _titled(with_unit(panel.title, panel.unit), draw_bars(panel, style), style)
         case Curve():
-            return _titled(_with_unit(panel.title, panel.unit), draw_curve(panel, style), style)
+            return _titled(with_unit(panel.title, panel.unit), draw_curve(panel, style), style)
         case Table():
             return _titled(panel.title, draw_table(panel, style), style)
         case Note():
@@ -66,18 +75,25 @@ def _heatmap(panel: Heatmap, pixels: Array | None, style: Style) -> Image.Image:
     scale = SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     table = style.table_name(panel.signed)
-    codes = codes_of(panel.values, heatmap_limits(panel), panel.signed)
+    codes = codes_of(panel.values, limits := heatmap_limits(panel, style), panel.signed)
     plain = Image.fromarray(colours_of(codes, table)).resize(size, Image.Resampling.NEAREST)
-    cells = [plain, _colour_bar(heatmap_limits(panel), panel.signed, panel.unit, table, size[1], style)]
-    if pixels is not None:
+    cells = [plain]
+    if pixels is not None and style.show != "raw":
         photo = pixels_image(pixels).convert("RGB").resize(size, Image.Resampling.BICUBIC)
-        cells = [photo, overlay(panel, pixels, style, size), *cells]
-    odd = int((codes == ODD).sum())
-    means = f"{'above zero' if panel.signed else 'high'}: {panel.means}" if panel.means else ""
-    words = " · ".join(
-        part for part in (panel.title, means, f"{odd} places not finite" if odd else "") if part
+        over = overlay(panel, pixels, style, size)
+        cells = [over] if style.show == "overlay" else [photo, over, plain]
+    bar = _colour_bar(limits, panel.signed, panel.unit, table, size[1], style)
+    return _titled(
+        heatmap_words(panel, int((codes == ODD).sum())), _beside([*cells, bar], style, EDGE), style
     )
-    return _titled(words, _beside(cells, style, EDGE), style)
+
+
+def heatmap_words(panel: Heatmap, odd: int) -> str:
+    """What stands over a heatmap: its title, what a high value means, how many places are not finite."""
+    means = f"{'above zero' if panel.signed else 'high'}: {panel.means}" if panel.means else ""
+    return " · ".join(
+        filter(None, (panel.title, means, f"{odd} place{'s' if odd > 1 else ''} not finite" if odd else ""))
+    )
 
 
 def _tiles(panel: Tiles, style: Style) -> Image.Image:
@@ -93,21 +109,25 @@ def _tiles(panel: Tiles, style: Style) -> Image.Image:
     if min(width, height) * zoom * share >= 44:
         pitch = ((width * zoom + 2) * share, (height * zoom + 2) * share)
         _label_tiles(atlas, panel, list(shown), columns, pitch, style)
-    part = f"{len(shown)} of {len(panel.values)}" if len(shown) < len(panel.values) else f"{len(shown)}"
-    words = f"{panel.title} · {part} tile{'s' if len(shown) > 1 else ''} of {height}×{width}"
-    return _titled(words, _beside([atlas, _legend(panel, atlas.height, style)], style, EDGE), style)
+    return _titled(
+        tiles_words(panel, len(shown)),
+        _beside([atlas, _legend(panel, atlas.height, style)], style, EDGE),
+        style,
+    )
+
+
+def tiles_words(panel: Tiles, shown: int) -> str:
+    """What stands over tiles: their title, how many are shown and how large they are."""
+    height, width = panel.values.shape[1:3]
+    part = f"{shown} of {len(panel.values)}" if shown < len(panel.values) else f"{shown}"
+    return f"{panel.title} · {part} tile{'s' if shown > 1 else ''} of {height}×{width}"
 
 
 def _legend(panel: Tiles, height: int, style: Style) -> Image.Image:
     """What the colours of tiles mean: a bar, or a sentence where there is not one scale."""
-    limits = tiles_limits(panel)
-    if isinstance(limits, np.ndarray) and len(np.unique(limits, axis=0)) > 1:
-        return _text("each on its own scale", style, 12, faint=True)
-    low, high = limits if isinstance(limits, tuple) else map(float, limits[0])
-    most = max(abs(low), abs(high))
-    if panel.values.ndim == 4:
-        return _text(f"grey is zero, white {number(most)}", style, 12, faint=True)
-    ends = (-most, most) if panel.signed else (low, high)
+    words, ends = tiles_scale(panel, style)
+    if ends is None:
+        return _text(words, style, 12, faint=True)
     table = style.table_name(panel.signed)
     return _colour_bar(ends, panel.signed, panel.unit, table, min(height, SIDE), style)
 
@@ -142,7 +162,8 @@ def _colour_bar(
     return canvas
 
 
-def _with_unit(title: str, unit: str) -> str:
+def with_unit(title: str, unit: str) -> str:
+    """A title with the unit behind it, unless it is that already."""
     return title if not unit or unit.lower() == title.lower() else f"{title} ({unit})"
 
 

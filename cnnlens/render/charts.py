@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..panels import Bars, Curve, Limits, Table
-from .colour import Style, number
+from .colour import number
+from .style import Style
 
 
 @functools.cache

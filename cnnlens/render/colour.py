@@ -6,90 +6,23 @@ of a signed map has a level of its own. NaN and infinities are painted in a colo
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Array
-from ..errors import UnknownName, UsageError
 from ..panels import Limits
 
 Codes = npt.NDArray[np.uint8]
 Array64 = npt.NDArray[np.float64]
-Theme = Literal["light", "dark"]
 
 LEVELS = 253  #: odd, so that the middle level is zero
 GAP, ODD = 253, 254  #: the codes of the space between tiles and of NaN or infinity
 ODD_COLOUR = (255, 0, 255)
 STRIDE = 2**16  #: values that are made into levels at once
-SEQUENTIAL = ("viridis", "cividis", "inferno", "magma", "gray", "turbo", "jet")
-DIVERGING = ("RdBu_r", "berlin", "PuOr_r")
-
-
-@dataclass(frozen=True)
-class Style:
-    """How results are drawn; nothing in it changes a number.
-
-    `colours` and `signed_colours` name tables, None takes viridis, and RdBu_r on light or berlin on dark.
-    `alpha` is how much a map covers the picture under it. `first` and `count` say which tiles are drawn.
-    """
-
-    theme: Theme = "light"
-    colours: str | None = None
-    signed_colours: str | None = None
-    alpha: float = 0.55
-    first: int = 0
-    count: int = 64
-
-    def __post_init__(self) -> None:
-        if self.theme not in ("light", "dark"):
-            raise UnknownName("theme", str(self.theme), ("light", "dark"))
-        for name, known in ((self.colours, SEQUENTIAL), (self.signed_colours, DIVERGING)):
-            if name is not None and name not in known:
-                raise UnknownName("colour map", name, known)
-        if not (isinstance(self.alpha, (int, float)) and 0 <= self.alpha <= 1):
-            raise UsageError(f"alpha is a number from 0 to 1, not {self.alpha!r}")
-        whole = isinstance(self.first, int) and isinstance(self.count, int)
-        if not whole or self.first < 0 or self.count < 1:
-            raise UsageError(
-                f"tiles are counted from 0 and at least one is drawn, not {self.first} and {self.count}"
-            )
-
-    def table_name(self, signed: bool) -> str:
-        """The name of the colour table for signed or unsigned values."""
-        if signed:
-            return self.signed_colours or ("berlin" if self.theme == "dark" else "RdBu_r")
-        return self.colours or "viridis"
-
-    @property
-    def ground(self) -> tuple[int, int, int]:
-        """The colour of the page."""
-        return (20, 22, 26) if self.theme == "dark" else (255, 255, 255)
-
-    @property
-    def ink(self) -> tuple[int, int, int]:
-        """The colour of text."""
-        return (226, 228, 232) if self.theme == "dark" else (28, 30, 34)
-
-    @property
-    def faint(self) -> tuple[int, int, int]:
-        """The colour of lines and lesser text."""
-        return (128, 134, 144) if self.theme == "dark" else (110, 116, 126)
-
-
-def style_of(options: Mapping[str, Any]) -> Style:
-    """Options as `save` takes them → a Style; UnknownName offers the nearest for one that is none."""
-    known = [field.name for field in dataclasses.fields(Style)]
-    for name in options:
-        if name not in known:
-            raise UnknownName("option of drawing", name, known)
-    return Style(**options)
 
 
 @functools.cache

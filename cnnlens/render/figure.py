@@ -2,55 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, assert_never
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, assert_never
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
+from ..arrays import Array
 from ..panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
+from .card import headline, heatmap_words, tiles_words
 from .charts import cell
-from .colour import Style, style_of, tables
-from .raster import draw_tiles, heatmap_limits, pixels_image, shown_tiles, tiles_limits
+from .colour import ODD_COLOUR, tables
+from .raster import draw_tiles, heatmap_limits, overlay, pixels_image, shown_tiles, tiles_scale
+from .style import Style, style_of
 
 if TYPE_CHECKING:
     from ..result import Result
 
 
 def draw_figure(result: Result, **options: Any) -> Figure:
-    """One axes a panel, a photograph beside each heatmap; `options` are those of `Style`."""
+    """One axes a panel, of a heatmap beside the photograph and over it; `options` are those of `Style`."""
     style = style_of(options)
-    wide = result.pixels is not None and any(isinstance(p, Heatmap) for p in result.panels)
-    heights = [1.0 if isinstance(p, (Table, Note)) else 3.6 for p in result.panels]
-    figure = Figure(figsize=(8.4 if wide else 6.4, sum(heights) + 0.6), layout="constrained")
-    figure.suptitle(_plain(result.caption), fontsize=10)
-    grid = figure.add_gridspec(len(heights), 2 if wide else 1, height_ratios=heights)
+    wide = (
+        result.pixels is not None
+        and style.show == "both"
+        and any(isinstance(p, Heatmap) for p in result.panels)
+    )
+    heights = [0.5 if isinstance(p, Note) else 1.2 if isinstance(p, Table) else 3.4 for p in result.panels]
+    size = (11.0 if wide else 6.8, sum(heights) + 0.6)
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(_plain(headline(result)), fontsize=10, wrap=True)
+    grid = figure.add_gridspec(len(heights), 3 if wide else 1, height_ratios=heights)
     for row, panel in enumerate(result.panels):
-        if isinstance(panel, Heatmap) and wide and result.pixels is not None:
-            photo = figure.add_subplot(grid[row, 0])
-            photo.imshow(np.asarray(pixels_image(result.pixels).convert("RGB")))
-            photo.set_axis_off()
-            axes = figure.add_subplot(grid[row, 1])
+        if isinstance(panel, Heatmap) and wide:
+            _beside([figure.add_subplot(grid[row, i]) for i in range(3)], panel, result.pixels, style)
         else:
-            axes = figure.add_subplot(grid[row, :])
-        draw_axes(panel, axes, style)
+            draw_axes(panel, figure.add_subplot(grid[row, :]), style, result.pixels)
+    _ink(figure, style)
     return figure
 
 
-def draw_axes(panel: Panel, axes: Axes, style: Style) -> None:
-    """One panel into one axes."""
-    axes.set_title(_plain(getattr(panel, "title", "")), fontsize=9)
+def write_pdf(results: Sequence[Result], out: BinaryIO, **options: Any) -> None:
+    """One PDF, a page a result."""
+    with PdfPages(out) as pages:
+        for result in results:
+            pages.savefig(draw_figure(result, **options))
+
+
+def draw_axes(panel: Panel, axes: Axes, style: Style, pixels: Array | None = None) -> None:
+    """One panel into one axes; a heatmap over the photograph where the style wants it so."""
+    axes.set_title(_plain(getattr(panel, "title", "")), fontsize=9, wrap=True)
     match panel:
         case Heatmap():
-            low, high = heatmap_limits(panel)
-            colours = ListedColormap(tables()[style.table_name(panel.signed)] / 255)
-            image = axes.imshow(
-                panel.values, cmap=colours, norm=Normalize(low, high), interpolation="nearest"
-            )
-            axes.figure.colorbar(image, ax=axes, label=panel.unit)
-            axes.set_axis_off()
+            axes.set_title(_plain(heatmap_words(panel, 0)), fontsize=9, wrap=True)
+            _heatmap(panel, axes, style, pixels if style.show == "overlay" else None)
         case Tiles():
             _tiles(panel, axes, style)
         case Picture():
@@ -61,18 +70,74 @@ def draw_axes(panel: Panel, axes: Axes, style: Style) -> None:
         case Curve():
             for name, line in zip(panel.names, panel.values, strict=True):
                 axes.plot(panel.x, line, label=_plain(name) or None)
-            axes.set(xlabel=panel.x_unit, ylabel=panel.unit)
+            axes.set(xlabel=_plain(panel.x_unit), ylabel=_plain(panel.unit))
+            if any(panel.names):
+                axes.legend(fontsize=8, framealpha=0)
         case Table():
             axes.set_axis_off()
             rows = [[_plain(cell(c)) for c in row] for row in panel.rows]
             axes.table(
-                cellText=rows or [[""] * len(panel.columns)], colLabels=list(panel.columns), loc="center"
+                cellText=rows or [[""] * len(panel.columns)],
+                colLabels=[_plain(c) for c in panel.columns],
+                loc="center",
             )
         case Note():
             axes.set_axis_off()
-            axes.text(0, 0.5, _plain(panel.text), wrap=True, fontsize=9)
+            axes.text(0, 0.5, _plain(panel.text), wrap=True, fontsize=9, va="center")
         case _:
             assert_never(panel)
+
+
+def _beside(three: list[Axes], panel: Heatmap, pixels: Array | None, style: Style) -> None:
+    """The photograph, the heatmap over it, and the heatmap as it is."""
+    photo, over, plain = three
+    if pixels is not None:
+        photo.imshow(np.asarray(pixels_image(pixels).convert("RGB")))
+        over.imshow(np.asarray(overlay(panel, pixels, style, (pixels.shape[1], pixels.shape[0]))))
+    for axes in (photo, over):
+        axes.set_axis_off()
+    _heatmap(panel, plain, style, None, pixels)
+    over.set_title(_plain(heatmap_words(panel, 0)), fontsize=9, wrap=True)
+
+
+def _heatmap(
+    panel: Heatmap, axes: Axes, style: Style, under: Array | None, spans: Array | None = None
+) -> None:
+    """The map with its colour bar, over the picture `under` or by itself, as wide and high as it `spans`."""
+    colours = ListedColormap(tables()[style.table_name(panel.signed)] / 255, bad=_hex(ODD_COLOUR))
+    norm = Normalize(*heatmap_limits(panel, style))
+    if under is not None:
+        axes.imshow(np.asarray(overlay(panel, under, style, (under.shape[1], under.shape[0]))))
+    else:
+        height, width = panel.values.shape if spans is None else spans.shape[:2]
+        values = np.ma.masked_invalid(panel.values)
+        axes.imshow(values, colours, norm, interpolation="nearest", extent=(0, width, height, 0))
+    axes.figure.colorbar(ScalarMappable(norm, colours), ax=axes, label=_plain(panel.unit), shrink=0.85)
+    axes.set_axis_off()
+
+
+def _ink(figure: Figure, style: Style) -> None:
+    """The ground and the ink of a style, artist by artist: matplotlib's own settings are global."""
+    ground, ink, faint = map(_hex, (style.ground, style.ink, style.faint))
+    figure.set_facecolor(ground)
+    cells = [one for axes in figure.axes for table in axes.tables for one in table.get_celld().values()]
+    texts = [*figure.texts, *(one.get_text() for one in cells)]
+    for axes in figure.axes:
+        legend = axes.get_legend()
+        texts += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
+        texts += legend.get_texts() if legend else []
+        axes.set_facecolor(ground)
+        axes.tick_params(colors=ink)  # ticks are made when they are drawn: asking for them takes long
+        for spine in axes.spines.values():
+            spine.set_color(faint)
+    for text in texts:
+        text.set_color(ink)
+    for one in cells:
+        one.set(facecolor=ground, edgecolor=faint)
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def _plain(text: str) -> str:
@@ -84,24 +149,24 @@ def _tiles(panel: Tiles, axes: Axes, style: Style) -> None:
     axes.imshow(np.asarray(draw_tiles(panel, style).convert("RGB")), interpolation="nearest")
     axes.set_axis_off()
     shown = shown_tiles(panel, style)
-    axes.set_title(_plain(f"{panel.title} · {len(shown)} of {len(panel.values)}"), fontsize=9)
-    limits = tiles_limits(panel)
-    if isinstance(limits, tuple) and panel.values.ndim == 3:
-        most = max(map(abs, limits))
-        ends = (-most, most) if panel.signed else limits
+    axes.set_title(_plain(tiles_words(panel, len(shown))), fontsize=9)
+    words, ends = tiles_scale(panel, style)
+    if ends is None:
+        axes.text(1, -0.01, _plain(words), transform=axes.transAxes, fontsize=8, ha="right", va="top")
+    else:
         colours = ListedColormap(tables()[style.table_name(panel.signed)] / 255)
-        axes.figure.colorbar(ScalarMappable(Normalize(*ends), colours), ax=axes, label=panel.unit)
+        axes.figure.colorbar(ScalarMappable(Normalize(*ends), colours), ax=axes, label=_plain(panel.unit))
 
 
 def _bars(panel: Bars, axes: Axes) -> None:
     places = np.arange(len(panel.values))
     if len(places) > 24:
         axes.bar(places, panel.values, width=1.0)
-        axes.set_ylabel(panel.unit)
+        axes.set_ylabel(_plain(panel.unit))
         return
     axes.barh(places, panel.values)
     axes.set_yticks(places, [_plain(name) for name in panel.names])
     axes.invert_yaxis()
-    axes.set_xlabel(panel.unit)
+    axes.set_xlabel(_plain(panel.unit))
     if panel.limits:
         axes.set_xlim(*panel.limits)

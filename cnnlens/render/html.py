@@ -1,67 +1,87 @@
-"""Results as HTML that needs nothing else: pictures inside, no script, every word escaped."""
+"""Results as fragments of HTML that need nothing else: pictures inside, no script, every word escaped.
+
+Words, numbers and scales stay text, so they can be read, copied and made larger; only values become pictures.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
-import json
 import zlib
 from html import escape
-from typing import TYPE_CHECKING, Any, assert_never
+from importlib import resources
+from typing import TYPE_CHECKING, assert_never
+from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
 
 from ..arrays import Array
-from ..panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
-from .card import draw_panel
+from ..panels import Bars, Curve, Heatmap, Limits, Note, Panel, Picture, Table, Tiles, panel_array
+from .card import draw_panel, headline, heatmap_words, tiles_words, with_unit
 from .charts import bar_ends, cell
-from .colour import Style, number, style_of
+from .colour import LEVELS, number, tables
+from .raster import (
+    draw_each,
+    draw_heatmap,
+    draw_picture,
+    heatmap_limits,
+    overlay,
+    pixels_image,
+    shown_tiles,
+    tiles_scale,
+)  # fmt: skip
+from .style import Style, style_of
 
 if TYPE_CHECKING:
     from ..result import Result
 
-_CSS = """
-.cnnlens{font:14px/1.45 system-ui,sans-serif;margin:0 0 1.5em}.cnnlens img{max-width:100%;height:auto}
-.cnnlens h3{font-size:1.05em;margin:.2em 0}.cnnlens table{border-collapse:collapse}
-.cnnlens td,.cnnlens th{padding:.1em .6em;text-align:left;font-variant-numeric:tabular-nums}
-.cnnlens meter{width:16em}.cnnlens details{color:#667;margin-top:.4em}.cnnlens pre{white-space:pre-wrap}
-"""
+CSS = resources.files(__package__).joinpath("fragment.css").read_text("utf-8")
+STOPS = 29  #: colours of a colour bar; between them the browser goes straight
 
 
-def draw_html(result: Result, **options: Any) -> str:
-    """One result as a fragment: caption, panels, and the facts behind a fold."""
-    style = style_of(options)
-    facts = json.dumps(result.manifest["facts"], indent=1, ensure_ascii=False, default=str)
-    link = result.facts.get("link")
-    paper = f' <a href="{escape(link)}">{escape(str(result.facts["paper"]))}</a>' if link else ""
-    body = "\n".join(panel_html(panel, result.pixels, style) for panel in result.panels)
+def draw_html(result: Result, **options: object) -> str:
+    """One result as a fragment that brings its own look; `options` are those of `Style`."""
+    return f'<section class="cnnlens"><style>{CSS}</style>{body_html(result, style_of(options))}</section>'
+
+
+def body_html(result: Result, style: Style) -> str:
+    """A result's caption, panels with their numbers, and how it came to be, behind a fold."""
+    paper, link = str(result.facts.get("paper") or ""), str(result.facts.get("link") or "")
+    if paper and urlsplit(link).scheme in ("http", "https"):
+        cited = f'<a href="{escape(link)}" rel="noopener noreferrer">{escape(paper)}</a>'
+    else:
+        cited = escape(paper)
+    panels = "\n".join(panel_html(panel, result.pixels, style) for panel in result.panels)
     return (
-        f'<section class="cnnlens"><style>{_CSS}</style><h3>{escape(result.caption)}</h3>{body}'
-        f"<details><summary>How this came to be{paper}</summary><pre>{escape(facts)}</pre></details>"
-        "</section>"
-    )
-
-
-def page(title: str, body: str) -> str:
-    """A whole page around fragments."""
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width">{body}</html>\n'
+        f"<h3>{escape(headline(result))}</h3>{panels}"
+        f"<details><summary>How this came to be</summary>{f'<p>{cited}</p>' if cited else ''}"
+        f'<pre class="manifest">{escape(result.manifest_text(indent=1))}</pre></details>'
     )
 
 
 def panel_html(panel: Panel, pixels: Array | None, style: Style) -> str:
-    """One panel as HTML: text as text, the rest as a picture with its numbers in words."""
+    """One panel as HTML: text as text, values as pictures a pixel a value, with their scale and numbers."""
     match panel:
+        case Heatmap():
+            odd = int((~np.isfinite(panel.values)).sum())
+            return _figure(heatmap_words(panel, odd), _heatmap(panel, pixels, style), panel)
+        case Tiles():
+            shown = len(shown_tiles(panel, style))
+            return _figure(tiles_words(panel, shown), _tiles(panel, style), panel)
+        case Picture():
+            drawn = _img(draw_picture(panel), alt_text(panel))
+            return _figure(panel.title, f'<div class="maps of1">{drawn}</div>', panel)
         case Bars():
-            return _bars(panel) if len(panel.values) <= 24 else _image(panel, pixels, style)
+            if len(panel.values) > 24:
+                return _figure("", _drawn(panel, pixels, style), panel)
+            return _figure(with_unit(panel.title, panel.unit), _bars(panel), panel)
+        case Curve():
+            return _figure("", _drawn(panel, pixels, style), panel)
         case Table():
-            return _table(panel)
+            return _figure(panel.title, _table(panel), panel)
         case Note():
-            return f"<p>{escape(panel.text)}</p>"
-        case Heatmap() | Tiles() | Picture() | Curve():
-            return _image(panel, pixels, style)
+            return f'<p class="note">{escape(panel.text)}</p>'
         case _:
             assert_never(panel)
 
@@ -98,24 +118,98 @@ def png(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def _image(panel: Panel, pixels: Array | None, style: Style) -> str:
+def _figure(words: str, body: str, panel: Panel) -> str:
+    caption = f"<figcaption>{escape(words)}</figcaption>" if words else ""
+    return f"<figure>{caption}{body}{_numbers(panel)}</figure>"
+
+
+def _heatmap(panel: Heatmap, pixels: Array | None, style: Style) -> str:
+    """The photograph, the map over it and the map, or what of these the style wants; and the scale."""
+    shape = panel.values.shape if pixels is None else pixels.shape
+    drawn = [_img(draw_heatmap(panel, style), alt_text(panel), shape)]
+    if pixels is not None and style.show != "raw":
+        over = overlay(panel, pixels, style, (pixels.shape[1], pixels.shape[0]))
+        laid = _img(over, f"over the picture, {alt_text(panel)}", smooth=True)
+        photo = _img(pixels_image(pixels), "the picture as the model saw it", smooth=True)
+        drawn = [laid] if style.show == "overlay" else [photo, laid, *drawn]
+    maps = f'<div class="maps of{len(drawn)}">{"".join(drawn)}</div>'
+    return maps + _scale(heatmap_limits(panel, style), panel, style)
+
+
+def _tiles(panel: Tiles, style: Style) -> str:
+    shown = shown_tiles(panel, style)
+    cells = []
+    for place, image in zip(shown, draw_each(panel, style), strict=True):
+        mark = f" <b>{escape(panel.marks[place])}</b>" if place in panel.marks else ""
+        name = escape(panel.names[place])
+        cells.append(
+            f"<li>{_img(image, panel.names[place] or f'tile {place}')}<span>{name}{mark}</span></li>"
+        )
+    words, ends = tiles_scale(panel, style)
+    scale = f'<p class="numbers">{escape(words)}</p>' if ends is None else _scale(ends, panel, style)
+    return f'<ul class="tiles{" one" if len(panel.values) == 1 else ""}">{"".join(cells)}</ul>{scale}'
+
+
+def _scale(limits: Limits, panel: Heatmap | Tiles, style: Style) -> str:
+    """A colour bar with its ends, zero where it is in the middle, and the unit."""
+    table = tables()[style.table_name(panel.signed)]
+    stops = ",".join(
+        "#{:02x}{:02x}{:02x}".format(*table[i]) for i in np.linspace(0, LEVELS - 1, STOPS).astype(int)
+    )
+    ends = [number(limits[0]), *(["0"] if panel.signed else []), number(limits[1])]
+    told = "".join(f"<span>{end}</span>" for end in ends)
+    unit = f'<span class="unit">{escape(panel.unit)}</span>' if panel.unit else ""
+    bar = f'<div class="bar" style="background:linear-gradient(to right,{stops})"></div>'
+    return f'<div class="scale">{bar}<div class="ends">{told}</div>{unit}</div>'
+
+
+def _numbers(panel: Panel) -> str:
+    """Shape, least, mean and largest value."""
+    values = panel_array(panel)
+    if values is None:
+        return ""
+    finite = values[np.isfinite(values)]
+    parts = ["×".join(map(str, values.shape)) + " values"]
+    if finite.size:
+        told = ("min", finite.min()), ("mean", finite.mean(dtype=np.float64)), ("max", finite.max())
+        parts += [f"{word} {number(float(value))}" for word, value in told]
+    parts += [f"{values.size - finite.size} not finite"] if finite.size < values.size else []
+    return f'<p class="numbers">{escape(" · ".join(parts))}</p>'
+
+
+def _img(image: Image.Image, alt: str, shape: tuple[int, ...] | None = None, *, smooth: bool = False) -> str:
+    """A picture a pixel a value; `shape` (h, w, …) is what it spans, if not its own pixels."""
+    height, width = shape[:2] if shape else (image.height, image.width)
+    data = base64.b64encode(png(image)).decode()
+    kind = ' class="smooth"' if smooth else ""
+    return (
+        f'<img{kind} style="aspect-ratio:{width}/{height}" alt="{escape(alt)}" '
+        f'src="data:image/png;base64,{data}">'
+    )
+
+
+def _drawn(panel: Panel, pixels: Array | None, style: Style) -> str:
     data = base64.b64encode(png(draw_panel(panel, pixels, style))).decode()
-    return f'<p><img alt="{escape(alt_text(panel))}" src="data:image/png;base64,{data}"></p>'
+    return f'<img class="drawn" alt="{escape(alt_text(panel))}" src="data:image/png;base64,{data}">'
 
 
 def _bars(panel: Bars) -> str:
+    """Lengths from zero to either side, in percent of the axis, and the numbers."""
     low, high = bar_ends(panel)
-    rows = "".join(
-        f'<tr><td>{escape(name)}</td><td><meter min="{low}" max="{high}" '
-        f'value="{value if np.isfinite(value) else low}"></meter></td><td>{escape(number(float(value)))}</td></tr>'
-        for name, value in zip(panel.names, panel.values, strict=True)
-    )
-    return f"<table><caption>{escape(panel.title)}</caption>{rows}</table>"
+    span, zero, rows = high - low, float(np.clip(0, low, high)), []
+    for name, value in zip(panel.names, panel.values, strict=True):
+        end = float(np.clip(value, low, high)) if np.isfinite(value) else zero
+        left, wide = (min(zero, end) - low) / span * 100, abs(end - zero) / span * 100
+        rows.append(
+            f'<tr><th scope="row">{escape(name)}</th><td class="length"><i style="margin-left:{left:.3f}%;'
+            f'width:{wide:.3f}%"></i></td><td class="value">{escape(number(float(value)))}</td></tr>'
+        )
+    return f'<table class="bars">{"".join(rows)}</table>'
 
 
 def _table(panel: Table) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in panel.columns)
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in panel.columns)
     rows = "".join(
         "<tr>" + "".join(f"<td>{escape(cell(c))}</td>" for c in row) + "</tr>" for row in panel.rows
     )
-    return f"<table><caption>{escape(panel.title)}</caption><tr>{head}</tr>{rows}</table>"
+    return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>'

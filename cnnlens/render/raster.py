@@ -11,12 +11,13 @@ from PIL import Image
 from ..arrays import Array
 from ..errors import UsageError
 from ..panels import Heatmap, Limits, Picture, Tiles
-from .colour import GAP, Codes, Style, codes_of, colours_of, limits_of, palette
+from .colour import GAP, Codes, codes_of, colours_of, limits_of, number, palette
+from .style import Style
 
 
-def heatmap_limits(panel: Heatmap) -> Limits:
-    """The ends of the heatmap's scale."""
-    low, high = panel.limits or limits_of(panel.values, panel.signed)
+def heatmap_limits(panel: Heatmap, style: Style | None = None) -> Limits:
+    """The ends of the heatmap's scale: those that the style asks for, or its own."""
+    low, high = (style and style.limits) or panel.limits or limits_of(panel.values, panel.signed)
     if panel.signed:
         most = max(abs(low), abs(high))
         return -most, most
@@ -25,7 +26,7 @@ def heatmap_limits(panel: Heatmap) -> Limits:
 
 def draw_heatmap(panel: Heatmap, style: Style) -> Image.Image:
     """A palette image, one pixel a value."""
-    codes = codes_of(panel.values, heatmap_limits(panel), panel.signed)
+    codes = codes_of(panel.values, heatmap_limits(panel, style), panel.signed)
     return _palette_image(codes, style.table_name(panel.signed), style.ground)
 
 
@@ -50,9 +51,27 @@ def shown_tiles(panel: Tiles, style: Style) -> range:
     return shown
 
 
-def tiles_limits(panel: Tiles) -> Limits | Array:
-    """One pair for all tiles, or a pair for each."""
-    return limits_of(panel.values, panel.signed) if panel.limits is None else panel.limits
+def tiles_limits(panel: Tiles, style: Style | None = None) -> Limits | Array:
+    """One pair for all tiles, or a pair for each: as the style asks for, or the panel's own."""
+    if style and style.limits:
+        return style.limits
+    if style and style.scale == "unit":
+        return _each_limits(panel.values)
+    own = panel.limits if style is None or style.scale is None else None
+    return limits_of(panel.values, panel.signed) if own is None else own
+
+
+def tiles_scale(panel: Tiles, style: Style | None = None) -> tuple[str, Limits | None]:
+    """What the colours of tiles mean: in words where no colour bar says it, else the ends of the bar."""
+    limits = tiles_limits(panel, style)
+    if isinstance(limits, np.ndarray) and len(np.unique(limits, axis=0)) > 1:
+        return "each on its own scale", None
+    low, high = limits if isinstance(limits, tuple) else map(float, limits[0])
+    most = max(abs(low), abs(high))
+    if panel.values.ndim == 4:
+        zero = "grey is zero, white" if panel.signed else "black is zero, white"
+        return f"{zero} {number(most)}", None
+    return "", (-most, most) if panel.signed else (low, high)
 
 
 def columns_of(count: int, height: int, width: int) -> int:
@@ -66,24 +85,26 @@ def draw_tiles(
     panel: Tiles, style: Style, columns: int | None = None, gap: int = 1, zoom: int = 1
 ) -> Image.Image:
     """An atlas: the tiles in rows, `gap` pixels between them, `zoom` pixels a value in each direction."""
-    shown = shown_tiles(panel, style)
-    values = panel.values[shown.start : shown.stop]
-    height, width = values.shape[1:3]
-    columns = columns or columns_of(len(values), height, width)
-    limits = tiles_limits(panel)
-    own = limits[shown.start : shown.stop] if isinstance(limits, np.ndarray) else limits
-    if values.ndim == 4:
-        cells = _zoomed(_signed_colours(values, own, panel.signed), zoom)
-        return Image.fromarray(_laid_out(cells, columns, gap, np.asarray(style.ground)))
-    cells = _zoomed(codes_of(values, own, panel.signed), zoom)
-    atlas = _laid_out(cells, columns, gap, np.asarray(GAP))
+    cells = _cells(panel, style)
+    columns = columns or columns_of(*cells.shape[:3])
+    coloured = cells.ndim == 4
+    atlas = _laid_out(_zoomed(cells, zoom), columns, gap, np.asarray(style.ground if coloured else GAP))
+    if coloured:
+        return Image.fromarray(atlas)
     return _palette_image(atlas, style.table_name(panel.signed), style.ground)
+
+
+def draw_each(panel: Tiles, style: Style) -> list[Image.Image]:
+    """The tiles that `style` draws, each a picture of its own, a pixel a value."""
+    table = style.table_name(panel.signed)
+    cells = _cells(panel, style)
+    return [Image.fromarray(c) if c.ndim == 3 else _palette_image(c, table, style.ground) for c in cells]
 
 
 def overlay(panel: Heatmap, pixels: Array, style: Style, size: tuple[int, int]) -> Image.Image:
     """The heatmap over the picture in grey, both at `size` (width, height)."""
     grey = pixels_image(pixels).convert("L").convert("RGB").resize(size, Image.Resampling.BICUBIC)
-    codes = codes_of(_enlarged(panel.values, size), heatmap_limits(panel), panel.signed)
+    codes = codes_of(_enlarged(panel.values, size), heatmap_limits(panel, style), panel.signed)
     colours = Image.fromarray(colours_of(codes, style.table_name(panel.signed)))
     return Image.blend(grey, colours, style.alpha)
 
@@ -108,6 +129,25 @@ def _enlarged(values: Array, size: tuple[int, int]) -> Array:
         holes = Image.fromarray((~finite).astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
         smooth[np.asarray(holes) > 0] = np.nan
     return smooth
+
+
+def _each_limits(values: Array) -> Array:
+    """The least and the largest finite value of each tile, (n, 2)."""
+    rows = values.reshape(len(values), -1)
+    finite = np.isfinite(rows)
+    ends = np.stack([np.where(finite, rows, np.inf).min(1), np.where(finite, rows, -np.inf).max(1)], 1)
+    return np.asarray(np.where(np.isfinite(ends), ends, 0), np.float32)
+
+
+def _cells(panel: Tiles, style: Style) -> Codes:
+    """The tiles that are drawn as levels (n, h, w), or as colours (n, h, w, 3)."""
+    shown = shown_tiles(panel, style)
+    values = panel.values[shown.start : shown.stop]
+    limits = tiles_limits(panel, style)
+    own = limits[shown.start : shown.stop] if isinstance(limits, np.ndarray) else limits
+    if values.ndim == 4:
+        return _signed_colours(values, own, panel.signed)
+    return codes_of(values, own, panel.signed)
 
 
 def _palette_image(codes: Codes, table: str, gap: tuple[int, int, int]) -> Image.Image:

@@ -29,7 +29,7 @@ STATUS: tuple[tuple[type[CnnlensError], int], ...] = (
 
 def create_app(desk: Desk, *, hosts: Iterable[str] = ()) -> Flask:
     """The viewer over a desk. `hosts` are names it answers to, besides those of this machine."""
-    from . import api, pages, results
+    from . import api, downloads, pages, results
 
     app = Flask("cnnlens.viewer")
     app.config.update(MAX_CONTENT_LENGTH=MAX_BYTES, MAX_FORM_PARTS=24, MAX_FORM_MEMORY_SIZE=256 * 2**10)
@@ -37,6 +37,7 @@ def create_app(desk: Desk, *, hosts: Iterable[str] = ()) -> Flask:
     app.extensions["cnnlens_desk"] = desk
     app.register_blueprint(api.routes)
     app.register_blueprint(results.routes)
+    app.register_blueprint(downloads.routes)
     app.register_blueprint(pages.routes)
     app.register_error_handler(CnnlensError, _own_error)
     app.register_error_handler(HTTPException, _http_error)
@@ -49,6 +50,12 @@ def create_app(desk: Desk, *, hosts: Iterable[str] = ()) -> Flask:
 def desk() -> Desk:
     """The desk of the application that answers."""
     return cast(Desk, current_app.extensions["cnnlens_desk"])
+
+
+def desks() -> tuple[Desk, ...]:
+    """The application's own desk, and after it the one of a checkpoint it is compared with, where there is one."""
+    against = current_app.extensions.get("cnnlens_against")
+    return (desk(),) if against is None else (desk(), cast(Desk, against))
 
 
 def plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 from typing import Any
 
-from .desk import Request
+from .desk import MAX_PARTS, Request
 
 
 def _path(name: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -20,6 +20,19 @@ _STYLE: list[_Query] = [
     ("theme", {"enum": ["light", "dark"]}, "the ground, and the diverging colours that go with it"),
     ("colours", {"type": "string"}, "colour map of unsigned values, viridis by default"),
     ("signed_colours", {"type": "string"}, "colour map of signed values"),
+]
+_SCALE: list[_Query] = [
+    ("low", {"type": "number"}, "the low end of the scale, instead of the panel's own; with high"),
+    ("high", {"type": "number"}, "its high end; signed values keep zero in the middle"),
+    ("scale", {"enum": ["unit", "layer"]}, "each tile on its own scale, or all of a panel on one"),
+]
+_DRAWN: list[_Query] = [
+    (
+        "show",
+        {"enum": ["both", "overlay", "raw"]},
+        "a map beside and over its picture, over it, or by itself",
+    ),
+    ("alpha", {"type": "number", "minimum": 0, "maximum": 1}, "how much a map covers it; 0.55 by default"),
 ]
 _SOME: list[_Query] = [
     ("first", {"type": "integer", "minimum": 0}, "the first tile that is drawn"),
@@ -144,9 +157,17 @@ def _jobs() -> Operations:
 def _results() -> Operations:
     suffix = _path("suffix", {"enum": ["png", "npz", "html", "json", "svg"]})
     file = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-    atlas = _query([*_STYLE, *_SOME, ("columns", {"type": "integer"}, "tiles in a row")])
+    drawn = _query([*_STYLE, *_DRAWN, *_SCALE, *_SOME])
+    many = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_PARTS}
+    ids = {**_query([("id", many, "a result's id, or A~B; in the order given")])[0], "required": True}
+    atlas = _query([*_STYLE, *_SCALE, *_SOME, ("columns", {"type": "integer"}, "tiles in a row")])
     return {
-        ("get", "/results/{id}"): _op("A result's facts and panels", 200, fails=(404,), parameters=[_ID]),
+        ("get", "/results/{id}"): _op(
+            "A result's facts and panels; of A~B, what A has more than B",
+            200,
+            fails=(400, 404),
+            parameters=[_ID],
+        ),
         ("get", "/results/{id}/panels/{n}.png"): _op(
             "A panel, a pixel a value; tiles as an atlas",
             200,
@@ -158,7 +179,14 @@ def _results() -> Operations:
             "A panel's raw values", 200, fails=(400, 404, 422), parameters=[_ID, _N, *_query(_SOME)]
         ),
         ("get", "/results/{id}/download.{suffix}"): _op(
-            "A result as a file", 200, file, fails=(404,), parameters=[_ID, suffix]
+            "A result as a file", 200, file, fails=(400, 404), parameters=[_ID, suffix, *drawn]
+        ),
+        ("get", "/download.{suffix}"): _op(
+            "Several results as one file: a sheet, a report, or the numbers of all",
+            200,
+            file,
+            fails=(400, 404),
+            parameters=[suffix, ids, *drawn],
         ),
     }
 

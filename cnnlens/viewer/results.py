@@ -1,11 +1,13 @@
-"""REST, second half: results as manifests, as palette pictures of one pixel a value, as numbers, as files."""
+"""REST, second half: results as manifests, as palette pictures of one pixel a value, as numbers.
+
+`A~B` in the place of a result's id is what A has more than B, made when it is asked for.
+"""
 
 from __future__ import annotations
 
 import base64
-import tempfile
-from pathlib import Path
-from typing import Any
+import contextlib
+from typing import Any, cast, overload
 
 import numpy as np
 from flask import Blueprint, Response, jsonify, request
@@ -13,10 +15,11 @@ from flask.typing import ResponseReturnValue
 from PIL import Image
 
 from ..arrays import Array
+from ..difference import difference
 from ..errors import Unmet, UsageError
-from ..panels import Bars, Curve, Heatmap, Panel, Picture, Tiles, panel_array
+from ..panels import Bars, Curve, Heatmap, Panel, Picture, Tiles, describe, panel_array
 from ..render.card import draw_panel
-from ..render.colour import DIVERGING, LEVELS, ODD_COLOUR, SEQUENTIAL, Style, tables
+from ..render.colour import LEVELS, ODD_COLOUR, tables
 from ..render.html import alt_text, png
 from ..render.raster import (
     columns_of,
@@ -27,17 +30,14 @@ from ..render.raster import (
     shown_tiles,
     tiles_limits,
 )  # fmt: skip
-from ..result import Result, describe
+from ..render.style import DIVERGING, SEQUENTIAL, Shared, Show, Style
+from ..result import Result
 from .api import number_in
-from .app import desk
+from .app import desks
 from .desk import NotThere
 
 routes = Blueprint("results", __name__, url_prefix="/api/v1")
 
-FILES = {
-    "png": "image/png", "npz": "application/octet-stream", "html": "text/html", "json": "application/json",
-    "svg": "image/svg+xml",
-}  # fmt: skip
 KEEP = "private, max-age=86400, immutable"  # an id is made from all that a result hangs on
 MOST_VALUES = 2_000_000
 
@@ -45,7 +45,7 @@ MOST_VALUES = 2_000_000
 @routes.get("/results/<id>")
 def result(id: str) -> ResponseReturnValue:
     """The manifest: the facts, and what each panel is, without the values of maps."""
-    found = desk().result(id)
+    found = result_of(id)
     told = {"id": id, "caption": found.caption, "facts": found.facts}
     return _kept(jsonify(told | {"panels": [_described(p) for p in found.panels]}))
 
@@ -53,7 +53,7 @@ def result(id: str) -> ResponseReturnValue:
 @routes.get("/results/<id>/panels/<int:n>.png")
 def panel_png(id: str, n: int) -> ResponseReturnValue:
     """A panel as a picture, a pixel a value; of tiles an atlas, `count` from `first`, `columns` in a row."""
-    found, style = desk().result(id), style_of()
+    found, style = result_of(id), style_of()
     match panel := _panel(found, n):
         case Heatmap():
             drawn = draw_heatmap(panel, style)
@@ -70,7 +70,7 @@ def panel_png(id: str, n: int) -> ResponseReturnValue:
 @routes.get("/results/<id>/panels/<int:n>.json")
 def panel_json(id: str, n: int) -> ResponseReturnValue:
     """A panel's raw values; of tiles, `count` from `first`."""
-    panel = _panel(desk().result(id), n)
+    panel = _panel(result_of(id), n)
     values = panel_array(panel)
     if values is None:
         raise Unmet(f"panel {n} is text and has no values")
@@ -85,21 +85,6 @@ def panel_json(id: str, n: int) -> ResponseReturnValue:
     return _kept(jsonify({"shape": values.shape, "values": _short(values)}))
 
 
-@routes.get("/results/<id>/download.<suffix>")
-def download(id: str, suffix: str) -> ResponseReturnValue:
-    """The result as a file, made just as `Result.save` makes it."""
-    if suffix not in FILES:
-        raise NotThere("format", suffix, FILES)
-    found, theme = desk().result(id), style_of().theme
-    options = {} if suffix in ("npz", "json") else {"theme": theme}
-    with tempfile.TemporaryDirectory(prefix="cnnlens-") as folder:
-        data = found.save(Path(folder) / f"result.{suffix}", **options).read_bytes()
-    parts = [found.facts["visualiser"], Path(str(found.facts.get("image", "model"))).stem]
-    name = "-".join("".join(c if c.isalnum() and c.isascii() else "_" for c in str(part)) for part in parts)
-    headers = {"Content-Disposition": f'attachment; filename="{name}.{suffix}"'}
-    return Response(data, mimetype=FILES[suffix], headers=headers)
-
-
 @routes.get("/colours/<name>.png")
 def colours(name: str) -> ResponseReturnValue:
     """A colour map as a strip, a pixel a level, the lowest on the left."""
@@ -109,16 +94,53 @@ def colours(name: str) -> ResponseReturnValue:
     return _kept(Response(png(strip), mimetype="image/png"))
 
 
+def result_of(id: str) -> Result:
+    """The result of that id at whichever desk has it, or of `A~B` the difference. Raises NotThere, UsageError."""
+    first, minus, second = id.partition("~")
+    return difference(_found(first), _found(second)) if minus else _found(id)
+
+
+def _found(id: str) -> Result:
+    own, *others = desks()
+    try:
+        return own.result(id)
+    except NotThere as error:
+        for other in others:
+            with contextlib.suppress(NotThere):
+                return other.result(id)
+        raise error
+
+
 def style_of() -> Style:
-    """The look that the query asks for: `theme`, `colours`, `signed_colours`, `first`, `count`."""
+    """The look that the query asks for, by the names of `Style`; UsageError for what is none."""
     given = request.args
     return Style(
         theme="dark" if given.get("theme") == "dark" else "light",
         colours=given.get("colours"),
         signed_colours=given.get("signed_colours"),
+        alpha=_real("alpha", 0.55),
         first=number_in("first", 0, 0, 10**8),
         count=number_in("count", 64, 1, 4096),
+        show=cast(Show, given.get("show", "both")),
+        low=_real("low"),
+        high=_real("high"),
+        scale=cast(Shared | None, given.get("scale")),
     )
+
+
+@overload
+def _real(name: str) -> float | None: ...
+@overload
+def _real(name: str, default: float) -> float: ...
+def _real(name: str, default: float | None = None) -> float | None:
+    """A number of the query."""
+    text = request.args.get(name)
+    if text is None:
+        return default
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{name} is a number, not {text[:40]!r}") from None
 
 
 def colour_data() -> dict[str, Any]:

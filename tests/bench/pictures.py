@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image
 
 from cnnlens import Array, Tiles
-from cnnlens.render.colour import LEVELS, Style
+from cnnlens.render.colour import LEVELS
 from cnnlens.render.html import png
 from cnnlens.render.raster import columns_of, draw_tiles
+from cnnlens.render.style import Style
 
 from .measure import Row, faster
 

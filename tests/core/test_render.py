@@ -7,18 +7,9 @@ import pytest
 
 from cnnlens import Heatmap, Tiles
 from cnnlens.errors import UnknownName
-from cnnlens.render.colour import (
-    DIVERGING,
-    GAP,
-    LEVELS,
-    ODD,
-    SEQUENTIAL,
-    Style,
-    codes_of,
-    limits_of,
-    tables,
-)  # fmt: skip
+from cnnlens.render.colour import GAP, LEVELS, ODD, codes_of, limits_of, tables
 from cnnlens.render.raster import draw_heatmap, draw_tiles, overlay
+from cnnlens.render.style import DIVERGING, SEQUENTIAL, Style
 
 
 def test_limits() -> None:

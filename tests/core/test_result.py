@@ -73,7 +73,8 @@ def test_html_needs_nothing_else_and_escapes_every_word(result: Result, tmp_path
     text = result.save(tmp_path / "x.html").read_text()
     assert "<script" not in text and "&lt;script&gt;" in text and "<b>map" not in text
     assert not re.findall(r'(?:src|href)="(?!data:)[^"]*"', text)
-    assert all(alt for alt in re.findall(r'<img alt="([^"]*)"', text)) and text.count("<img") == 7
+    alts = re.findall(r'<img[^>]* alt="([^"]*)"', text)
+    assert all(alts) and len(alts) == text.count("<img") == 3 + 3 + 5 + 64 + 1 + 1 + 1
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".pdf"])
@@ -117,8 +118,28 @@ def test_a_sheet_goes_into_a_folder_or_a_page(tiny: Model, tmp_path: Path) -> No
     assert len(set(names)) == 4 and all(n.startswith("array-grad-cam-") for n in names)
     made.save(tmp_path / "all.html")
     assert (tmp_path / "all.html").read_text().count("<section") == 4
-    with pytest.raises(UsageError, match="4 results do not fit"):
-        made.save(tmp_path / "one.png")
+    with (
+        Image.open(made.save(tmp_path / "all.png")[0]) as whole,
+        Image.open(made[0].save(tmp_path / "a.png")) as one,
+    ):
+        assert whole.width * whole.height > 3 * one.width * one.height
+    with np.load(made.save(tmp_path / "all.npz")[0], allow_pickle=False) as held:
+        assert all(np.array_equal(held[f"{n}/panel0"], one.array) for n, one in enumerate(made))
+    assert made.save(tmp_path / "all.pdf")[0].read_bytes().count(b"/Type /Page ") == 4
+    assert len(json.loads(made.save(tmp_path / "all.json")[0].read_text())["results"]) == 4
+    with pytest.raises(UsageError, match="no result to write"):
+        cnnlens.Sheet(()).save(tmp_path / "none.png")
+
+
+def test_a_report_tells_of_each_model_once(result: Result, tmp_path: Path) -> None:
+    weights = {"model": "trained", "checkpoint": "b.pt", "checkpoint_sha256": "beef" * 16, "image": "b.png"}
+    other = Result(result.panels, {**result.facts, **weights}, result.pixels)
+    made = cnnlens.Sheet((result, result, cnnlens.difference(other, result)))
+    text = made.save(tmp_path / "x.html", theme="dark")[0].read_text()
+    header = text.partition("</header>")[0]
+    assert header.count("<dl>") == 2 and header.count("beef" * 16) == 1 and "Preprocessing" in header
+    assert header.count('<a href="#r') == 3 and 'class="dark"' in text and "trained − tiny" in header
+    assert "content=\"default-src 'none';" in text
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,14 @@ def run(client: FlaskClient) -> Run:
     return run
 
 
+@pytest.fixture
+def two(run: Run, desk: InProcess) -> tuple[str, str]:
+    """The ids of one visualiser's results of both pictures."""
+    ids = [one["id"] for one in desk.images()]
+    first, second = run("saliency", images=ids)["results"]
+    return first["id"], second["id"]
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """Headless Chromium; missing, it is a visible skip, and in CI a failure."""

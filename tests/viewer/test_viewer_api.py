@@ -9,7 +9,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from flask.testing import FlaskClient
 from needs import need
@@ -122,35 +121,6 @@ def test_several_pictures_and_classes_in_one_request(client: FlaskClient, desk: 
     assert names[1] != names[3]
 
 
-def test_a_result_in_all_its_shapes(client: FlaskClient, run: Run, image: str) -> None:
-    id = run("feature-maps", images=[image])["results"][0]["id"]
-    told = client.get(f"{API}/results/{id}")
-    assert "immutable" in told.headers["Cache-Control"]
-    panel = (told.json or {})["panels"][0]
-    assert panel["kind"] == "Tiles" and panel["shape"] == [4, 6, 6] and len(panel["ranges"]) == 4
-    atlas = opened(client.get(f"{API}/results/{id}/panels/0.png?first=1&count=3&columns=2").data)
-    assert atlas.mode == "P" and atlas.size == (13, 13)
-    dark = client.get(f"{API}/results/{id}/panels/0.png?theme=dark&colours=cividis&signed_colours=PuOr_r")
-    assert dark.status_code == 200
-    values = (client.get(f"{API}/results/{id}/panels/0.json?first=2&count=1").json or {})["values"]
-    low, high, mean = panel["ranges"][2]
-    assert np.asarray(values).shape == (1, 6, 6)
-    assert np.min(values) == pytest.approx(low, rel=1e-4) and np.max(values) == pytest.approx(high, rel=1e-4)
-    assert np.mean(values) == pytest.approx(mean, rel=1e-4)
-    for suffix, begin in {
-        "png": b"\x89PNG",
-        "npz": b"PK",
-        "html": b"<!doctype",
-        "json": b"{",
-        "svg": b"<?xml",
-    }.items():
-        file = client.get(f"{API}/results/{id}/download.{suffix}")
-        assert file.data.startswith(begin)
-        assert (
-            file.headers["Content-Disposition"] == f'attachment; filename="feature_maps-first__b_.{suffix}"'
-        )
-
-
 @pytest.mark.parametrize(
     ("path", "status"),
     [
@@ -217,18 +187,6 @@ def test_bodies_that_are_not_json(client: FlaskClient) -> None:
     assert client.post(f"{API}/jobs", json=[1]).status_code == 400
     wrong = client.put(f"{API}/state")
     assert wrong.status_code == 405 and error(wrong) == "MethodNotAllowed" and "GET" in wrong.headers["Allow"]
-
-
-def test_numbers_that_json_has_not(client: FlaskClient, run: Run, image: str) -> None:
-    id = run("everything", images=[image])["results"][0]["id"]
-    told = json.loads(client.get(f"{API}/results/{id}").text, parse_constant=pytest.fail)
-    assert [panel["kind"] for panel in told["panels"]] == ["Heatmap", "Curve", "Table", "Note", "Note"]
-    assert "NaN" in told["panels"][4]["text"]
-    values = json.loads(client.get(f"{API}/results/{id}/panels/0.json").text, parse_constant=pytest.fail)
-    assert values["values"] == [[None, 1.0], [None, 2.0]]
-    assert client.get(f"{API}/results/{id}/panels/2.json").status_code == 422
-    for n in range(4):
-        assert opened(client.get(f"{API}/results/{id}/panels/{n}.png").data).width > 1
 
 
 def test_one_shot(client: FlaskClient) -> None:

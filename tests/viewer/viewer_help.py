@@ -22,6 +22,11 @@ def png_of(seed: int, size: tuple[int, int] = (12, 10)) -> bytes:
     return out.getvalue()
 
 
+def opened(data: bytes) -> Image.Image:
+    """A picture from its bytes."""
+    return Image.open(io.BytesIO(data))
+
+
 def finished(client: FlaskClient, answer: TestResponse) -> dict[str, Any]:
     """The job when it is over."""
     told: dict[str, Any] = answer.json or {}
