@@ -178,15 +178,26 @@ def _described(panel: Panel) -> dict[str, Any]:
     match panel:
         case Heatmap():
             told["limits"] = heatmap_limits(panel)
+            if panel.means:
+                told["reads"] = f"{'Above zero' if panel.signed else 'High'}: {panel.means}."
         case Tiles():
             limits = tiles_limits(panel)
             own = isinstance(limits, np.ndarray)
             told["limits"] = None if own and len(np.unique(limits, axis=0)) > 1 else _ends(panel, limits)
             told["ranges"] = _ranges(panel.values)
             told["columns"] = columns_of(min(64, len(panel.values)), *panel.values.shape[1:3])
-        case Bars() | Curve():
+        case Bars():
+            unit = "" if panel.unit.lower() in ("", panel.title.lower()) else f" ({panel.unit})"
+            told |= {"values": panel.values, "limits": _axis_of(panel), "heading": panel.title + unit}
+        case Curve():
             told["values"] = panel.values
     return told
+
+
+def _axis_of(panel: Bars) -> tuple[float, float]:
+    """Both ends of the axis on which bars are drawn, zero among them."""
+    finite = panel.values[np.isfinite(panel.values)]
+    return panel.limits or (float(finite.min(initial=0)), float(finite.max(initial=0)))
 
 
 def _ends(panel: Tiles, limits: Any) -> tuple[float, float]:

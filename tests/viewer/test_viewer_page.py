@@ -147,7 +147,7 @@ def test_several_visualisers_stand_in_columns(visit: Open) -> None:
 def test_two_pictures_are_compared_on_one_scale(visit: Open) -> None:
     page = visit("?view=compare&by=grad-cam")
     settled(page)
-    assert page.locator("#compare h3").all_inner_texts()[0].startswith("chelsea.png")
+    assert page.locator("#compare .card .facts").first.inner_text().startswith("chelsea.png")
     ends = page.locator("#compare .bar").evaluate_all("all => all.map((e) => e.innerText)")
     assert len(ends) == 3 and ends[0] == ends[1] != ends[2]
     page.locator("#compare .f-raw .stage").nth(1).hover()
@@ -158,7 +158,7 @@ def test_two_pictures_are_compared_on_one_scale(visit: Open) -> None:
     marks = page.locator("#compare .f-raw .at").evaluate_all("all => all.map((e) => e.style.inset)")
     assert len(set(marks)) == 1, "the cursor is in all three"
     page.get_by_label("with").select_option(label="rocket.jpg")
-    until(page, "document.querySelectorAll('#compare h3')[1]?.textContent.startsWith('rocket')")
+    until(page, "document.querySelectorAll('#compare .card .facts')[1]?.textContent.startsWith('rocket')")
 
 
 def test_the_model_tells_of_itself(visit: Open) -> None:

@@ -19,10 +19,10 @@ async function draw(other, visualisers, host, layer, mine, signal) {
 	if (!id) return host.replaceChildren(hint("There is nothing to compare with: add a second picture, or open two checkpoints, cnnlens view A --against B."));
 	const vis = visualisers.find((one) => one.name === state.get("by", "feature-maps")) ?? visualisers[0];
 	const reads = vis.settings.find((one) => one.kind === "layer")?.choices?.includes(layer?.name);
-	const settings = !reads ? {} : vis.name === "feature-maps" ? maps.settings(layer, "index") : { layer: layer.name };
+	const settings = !reads ? {} : vis.name === "feature-maps" ? maps.settings(layer, "index") : state.get("layer") ? { layer: layer.name } : {};
 	const waiting = h("div.progress", fact("Working…"));
 	host.replaceChildren(h("header.head", h("div.fields", state.choice("Compare", "by", visualisers.map((one) => [one.name, one.title]), { otherwise: vis.name }),
-		state.choice(`of ${mine.name} with`, "with", options, { otherwise: id })), reads && fact("at ", h("b", layer.name))), waiting);
+		state.choice(`of ${mine.name} with`, "with", options, { otherwise: id })), settings.layer && fact("at ", h("b", layer.name))), waiting);
 	const ask = (image, on) => api.only(image, { name: vis.name, settings }, { signal, on, target: pictures.target(), progress: (job) => waiting.replaceChildren(...progress(job)) });
 	const second = id === "model" ? mine.id : id;
 	const told = [await ask(mine.id, ""), await ask(second, id === "model" ? "against/" : "")];
@@ -31,8 +31,8 @@ async function draw(other, visualisers, host, layer, mine, signal) {
 	signal.throwIfAborted();
 	const limits = spanning(told.slice(0, 2).map((one) => one.panels[0]));
 	const tell = (at) => { for (const one of cards) one.point(at); };
-	const titles = [id === "model" ? "this model" : mine.name, name, "difference"];
-	const cards = told.map((one, i) => card(one, i === 1 ? second : mine.id, { tell, title: titles[i], limits: i < 2 && limits }));
+	const titles = id === "model" ? ["This model", name] : [];
+	const cards = told.map((one, i) => card(one, i === 1 ? second : mine.id, { tell, title: i < 2 ? titles[i] : "Difference", limits: i < 2 ? limits : null }));
 	waiting.replaceWith(h("div.results.three", { "data-show": "raw" }, cards));
 	return savable([...ids, ids.join("~")]);
 }

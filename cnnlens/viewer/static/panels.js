@@ -78,12 +78,11 @@ function heatmap(told, panel, n, image, { tell, limits, field, hint }) {
 		image && figure("f-photo", "picture", shot({ alt: told.facts.image ?? "the picture" })),
 		image && figure("f-over", "overlay", shot({ alt: "", class: "under" }), map(`${panel.title} over the picture`)),
 		figure("f-raw", `map, ${times(shape)}`, map(panel.alt)));
-	return Object.assign(section(panel.title, figures, bar.element, panel.means && h("p.means", `${panel.signed ? "Above zero" : "High"}: ${panel.means}.`), odd(panel)), { point });
+	return Object.assign(section(panel.title, figures, bar.element, panel.reads && h("p.means", panel.reads), odd(panel)), { point });
 }
 
 const section = (title, ...inside) => h("section.panel", title && h("h4", title), inside);
 const odd = (panel) => panel.odd && h("p.note.odd", panel.odd);
-const titled = ({ title, unit }) => title + (unit && unit.toLowerCase() !== title.toLowerCase() ? ` (${unit})` : "");
 
 /** Maps in pages: `turn(first)` where the page is not this panel's own affair. */
 export function tiles(told, panel, n, image, { tell, limits, hint, open, first = 0, turn } = {}) {
@@ -108,17 +107,15 @@ function photo(told, panel, n) {
 
 function bars(told, panel, n) {
 	if (panel.values.length > 24) return chart(told, panel, n);
-	const finite = panel.values.filter((value) => value !== null);
-	const [low, high] = panel.limits ?? [Math.min(0, ...finite), Math.max(0, ...finite)];
-	const span = high - low || 1;
-	const rows = panel.names.map((name, i) => {
+	const [low, high] = panel.limits;
+	const share = (length) => `${(length / (high - low || 1)) * 100}%`;
+	return section(panel.heading, h("div.predictions.wide", panel.names.map((name, i) => {
 		const fill = h("i.fill");
 		const value = panel.values[i] ?? 0;
-		fill.style.left = `${((Math.min(0, value) - low) / span) * 100}%`;
-		fill.style.width = `${(Math.abs(value) / span) * 100}%`;
+		fill.style.left = share(Math.min(0, value) - low);
+		fill.style.width = share(Math.abs(value));
 		return h("div.bar-row", h("span.name", name), num(panel.values[i]), h("span.track", fill));
-	});
-	return section(titled(panel), h("div.predictions.wide", rows));
+	})));
 }
 
 /** A chart as the server draws it; its words have the numbers. */
