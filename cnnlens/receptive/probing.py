@@ -1,0 +1,87 @@
+"""What a call reads that is neither a convolution nor a pooling: asked of its own derivative at a few places."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..passes import Box
+from ..tape import Call
+from .span import ReceptiveField, Span
+
+
+def probed(
+    calls: Sequence[Call], position: int, field: ReceptiveField, shape: Sequence[int]
+) -> ReceptiveField | None:
+    """The field after calls, one behind the other, where the first read a map of that field and shape at `position`.
+
+    Places in the middle of the output must hang on places that move along evenly, and those at its border on what
+    then follows. None where they do not: all see everything, or each something else. Raises Unmet where a call has
+    no derivative.
+    """
+    info = calls[-1].info
+    reach = functools.cache(lambda i, j: _reached(calls, position, i, j))
+    told, middle = info.hyper.get("stride"), [side // 2 for side in info.shape[:2]]
+    spans = []
+    for axis, span in enumerate((field.rows, field.columns)):
+        size, out = shape[axis], info.shape[axis]
+        factor = told[axis] if info.kind == "transposed-convolution" and told else max(out // size, 1)
+
+        def ends(place: int, axis: int = axis) -> tuple[int, int] | None:
+            box = reach(place, middle[1]) if axis == 0 else reach(middle[0], place)
+            return box and (box[axis], box[axis + 2])
+
+        found = _span_of(ends, span, size, out, factor)
+        if found is None:
+            return None
+        spans.append(found)
+    return ReceptiveField(*spans)
+
+
+def _reached(calls: Sequence[Call], position: int, i: int, j: int) -> Box | None:
+    """The places (y0, x0, y1, x1) of what the first call read that the last one's output at (i, j) hangs on."""
+    share = np.zeros((1, *calls[-1].info.shape), np.float32)
+    share[0, i, j] = np.random.default_rng(0).standard_normal(share.shape[-1])  # equal ones may cancel
+    for call in reversed(calls[1:]):
+        share = call.pull(share)[0]
+    share = calls[0].pull(share)[position]
+    found = np.argwhere(share[0].any(-1))
+    if not len(found):
+        return None
+    (y0, x0), (y1, x1) = found.min(0), found.max(0) + 1
+    return int(y0), int(x0), int(y1), int(x1)
+
+
+def _span_of(
+    ends: Callable[[int], tuple[int, int] | None], span: Span, size: int, out: int, factor: int
+) -> Span | None:
+    """The span along one axis of `out` places that read `size`, `factor` of them one; None if there is none."""
+    if out == size == 1:
+        return span
+    if factor + 1 > out or span.stride % factor:
+        return None
+    begin = (out - factor) // 2
+    seen = [ends(place) for place in range(begin, begin + factor + 1)]
+    boxes = [box for box in seen if box is not None]
+    if len(boxes) < len(seen):
+        return None
+    forward = boxes[-1][0] - boxes[0][0]
+    if forward < 1 or boxes[-1][1] - boxes[0][1] != forward or 1 < min(forward, factor):
+        return None
+    step = span.stride * forward // factor
+    start = min(span.at(first)[0] - step * place for place, (first, _) in enumerate(boxes, begin))
+    end = max(span.at(last - 1)[1] - step * place for place, (_, last) in enumerate(boxes, begin))
+    found = Span(end - start, step, start, span.clipped(0)[0], span.clipped(size - 1)[1])
+    return found if all(_holds(found, place, ends(place), span, size) for place in (0, out - 1)) else None
+
+
+def _holds(found: Span, place: int, box: tuple[int, int] | None, span: Span, size: int) -> bool:
+    """Whether the span holds what a place at the border sees, or this lies as near to the border, mirrored."""
+    if box is None:
+        return True
+    (first, end), begin, finish = found.at(place), span.at(0)[0], span.at(size - 1)[1]
+    low = min(first, finish - span.size - (end - finish)) if end > finish else first
+    high = max(end, begin + span.size + (begin - first)) if first < begin else end
+    return low <= span.at(box[0])[0] and span.at(box[1] - 1)[1] <= high
