@@ -14,9 +14,6 @@ import numpy as np
 import cnnlens
 from cnnlens.targets import read_target
 
-#: Layers of the network that enlarge or leave gaps: what the units see lies in their field and does not fill it.
-LOOSE = ("up", "transposed", "joined")
-
 
 def units_of(model: cnnlens.Model, layers: list[str], places: int = 5) -> list[tuple[str, int, int]]:
     """Corners and a few places drawn, of each layer."""

@@ -32,8 +32,7 @@ def receptive_fields(model: Model, tape: Tape | None = None) -> Fields:
 
     None where every place may see the whole picture (behind a dense layer, global pooling or attention, and behind
     a squeeze-and-excite block, whose gates are made of all places), or where no one box fits all places; the
-    answer's `why` says by which call. A mirrored border is taken for one that adds nothing: what is mirrored lies in
-    the field of a centred kernel anyhow. Raises Unmet where the model has no tape.
+    answer's `why` says by which call. Raises Unmet where the model has no tape.
     """
     if tape is None:
         sides = (1, model.input.height, model.input.width, model.input.channels)

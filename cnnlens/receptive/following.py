@@ -36,10 +36,15 @@ Known = ReceptiveField | str | Moved
 def followed(tape: Tape) -> list[Known]:
     """What is known of the output of each call of a tape."""
     height, width = tape.calls[0].info.shape[:2]
-    known: list[Known] = [ReceptiveField(Span(1, 1, 0, 0, height), Span(1, 1, 0, 0, width))]
+    known: list[Known] = [ReceptiveField(_pixels(height), _pixels(width))]
     for call in tape.calls[1:]:
         known.append(_after(call, tape, known))
     return known
+
+
+def _pixels(count: int) -> Span:
+    """The picture's own: each sees itself."""
+    return Span(1, 1, 0, tuple((place, place + 1) for place in range(count)))
 
 
 def _after(call: Call, tape: Tape, known: Sequence[Known]) -> Known:
@@ -121,9 +126,9 @@ def _windowed(info: CallInfo, field: ReceptiveField, shape: Sequence[int]) -> Kn
         if kernel is not None and len(kernel) == 2:
             step, dilation = (_one_of(info.hyper.get(name, 1), axis) for name in ("stride", "dilation"))
             padding = _padding(info.hyper.get("padding", 0), kernel[axis], step, dilation, size, axis)
-            spans.append(span.window(kernel[axis], step, padding, dilation, size))
+            spans.append(span.window(kernel[axis], step, padding, dilation, out))
         elif kernel is None and size % out == 0 and (out > 1 or size == 1):
-            spans.append(span.window(size // out, size // out, 0, 1, size))
+            spans.append(span.window(size // out, size // out, 0, 1, out))
         else:
             return f"{_words(info)} reads " + (
                 "every place of its map" if out == 1 else "windows of several sizes"

@@ -23,6 +23,8 @@ def probed(
     """
     info = calls[-1].info
     reach = functools.cache(lambda i, j: _reached(calls, position, i, j))
+    if info.kind == "resize" and any(out % size for out, size in zip(info.shape[:2], shape[:2], strict=True)):
+        return None  # in its middle it may look as if nothing was resized
     told, middle = info.hyper.get("stride"), [side // 2 for side in info.shape[:2]]
     spans = []
     for axis, span in enumerate((field.rows, field.columns)):
@@ -73,15 +75,28 @@ def _span_of(
     step = span.stride * forward // factor
     start = min(span.at(first)[0] - step * place for place, (first, _) in enumerate(boxes, begin))
     end = max(span.at(last - 1)[1] - step * place for place, (_, last) in enumerate(boxes, begin))
-    found = Span(end - start, step, start, span.clipped(0)[0], span.clipped(size - 1)[1])
-    return found if all(_holds(found, place, ends(place), span, size) for place in (0, out - 1)) else None
+    reads = []
+    for place in range(out):
+        periods, phase = divmod(place - begin, factor)
+        reads.append(range(boxes[phase][0] + periods * forward, boxes[phase][1] + periods * forward))
+    for place in (0, out - 1):
+        mirrored = _mirrored(reads[place], ends(place), size)
+        if mirrored is None:
+            return None
+        if mirrored:  # all that stick out on this side may read as far in
+            reads = [_with_mirrored(read, size) for read in reads]
+    return span.read(reads, end - start, step, start)
 
 
-def _holds(found: Span, place: int, box: tuple[int, int] | None, span: Span, size: int) -> bool:
-    """Whether the span holds what a place at the border sees, or this lies as near to the border, mirrored."""
-    if box is None:
-        return True
-    (first, end), begin, finish = found.at(place), span.at(0)[0], span.at(size - 1)[1]
-    low = min(first, finish - span.size - (end - finish)) if end > finish else first
-    high = max(end, begin + span.size + (begin - first)) if first < begin else end
-    return low <= span.at(box[0])[0] and span.at(box[1] - 1)[1] <= high
+def _mirrored(read: range, box: tuple[int, int] | None, size: int) -> bool | None:
+    """Whether a place at the border reads more than was told, no farther in than it sticks out; None if farther."""
+    if box is None or (read.start <= box[0] and box[1] <= read.stop):
+        return False
+    wider = _with_mirrored(read, size)
+    return True if wider.start <= box[0] and box[1] <= wider.stop else None
+
+
+def _with_mirrored(read: range, size: int) -> range:
+    """What is read, and of what sticks out the mirror image at the border."""
+    first = min(read.start, 2 * size - 1 - read.stop) if read.stop > size else read.start
+    return range(first, max(read.stop, 1 - read.start) if read.start < 0 else read.stop)

@@ -2,60 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from ..passes import Box
+
+Ends = tuple[int, int]  #: the first pixel and the one after the last; two equal ones for none
 
 
 @dataclass(frozen=True)
 class Span:
-    """Along one axis: place i sees `size` pixels from `start + i * stride` on, of which those in `low:high` exist.
+    """Along one axis: place i sees `size` pixels from `start + i * stride` on; `seen` has those that exist.
 
-    `low` and `high` are the ends of what the whole map that was read can see: all of the picture, unless a
-    border was cropped or a stride left one over.
+    In `seen` is one pair a place: what the border of the picture, and of each map on the way, left of it.
     """
 
     size: int
     stride: int
     start: int
-    low: int
-    high: int
+    seen: tuple[Ends, ...] = field(repr=False)
 
-    def at(self, place: int) -> tuple[int, int]:
+    def at(self, place: int) -> Ends:
         """The first pixel that a place sees and the one after the last, also beyond the border."""
         first = self.start + place * self.stride
         return first, first + self.size
 
-    def clipped(self, place: int) -> tuple[int, int]:
-        """The same of the pixels that exist; two equal ends where there is none."""
-        first, end = (min(max(edge, self.low), self.high) for edge in self.at(place))
-        return first, end
-
     def window(self, kernel: int, stride: int, padding: int, dilation: int, places: int) -> Span:
-        """The span of a call that reads windows of this map of so many `places`, padded in front."""
-        return Span(
-            self.size + self.stride * (kernel - 1) * dilation,
-            self.stride * stride,
-            self.start - self.stride * padding,
-            self.clipped(0)[0],
-            self.clipped(places - 1)[1],
-        )
+        """The span of so many `places` that read windows of this map, padded in front."""
+        size = self.size + self.stride * (kernel - 1) * dilation
+        firsts = (place * stride - padding for place in range(places))
+        reads = [range(first, first + (kernel - 1) * dilation + 1, dilation) for first in firsts]
+        return self.read(reads, size, self.stride * stride, self.start - self.stride * padding)
+
+    def read(self, reads: Iterable[Sequence[int]], size: int, stride: int, start: int) -> Span:
+        """The span of places that read these of this map, one sequence each; those before and behind it are none."""
+        there = range(len(self.seen))
+        seen = (_hull(self.seen[place] for place in places if place in there) for places in reads)
+        return Span(size, stride, start, tuple(seen))
 
     def joined(self, other: Span) -> Span | None:
         """The span that holds both; None where their places lie differently far apart."""
         if self.stride != other.stride:
             return None
         start, end = min(self.start, other.start), max(self.at(0)[1], other.at(0)[1])
-        low, high = min(self.low, other.low), max(self.high, other.high)
-        return Span(end - start, self.stride, start, low, high)
+        seen = tuple(_hull(pair) for pair in zip(self.seen, other.seen, strict=True))
+        return Span(end - start, self.stride, start, seen)
+
+
+def _hull(parts: Iterable[Ends]) -> Ends:
+    there = [part for part in parts if part[0] < part[1]]
+    return (min(first for first, _ in there), max(end for _, end in there)) if there else (0, 0)
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
     """What each place of a map can see of the model's input, in pixels: affine along both axes.
 
-    Place (i, j) sees `size` pixels from `start + (i, j) * stride` on. It is the smallest such box for all places:
-    a dilated kernel leaves gaps in it, and an enlarged map sees up to `stride` less on either side.
+    Place (i, j) sees `size` pixels from `start + (i, j) * stride` on. It is the smallest such box that does for all
+    places: in an enlarged map some see up to a stride less of it.
     """
 
     rows: Span
@@ -77,8 +81,15 @@ class ReceptiveField:
         return self.rows.start, self.columns.start
 
     def box(self, i: int, j: int, *, clip: bool = True) -> Box:
-        """What place (i, j) sees, (y0, x0, y1, x1), the last two exclusive; without `clip` also beyond the border."""
+        """The pixels that place (i, j) sees, (y0, x0, y1, x1), the last two exclusive.
+
+        Without `clip` it is the affine box, of one size for all places, that may reach beyond the border.
+        A place that reads padding alone sees no rows or no columns. IndexError for a place that there is none of.
+        """
+        if not (0 <= i < len(self.rows.seen) and 0 <= j < len(self.columns.seen)):
+            raise IndexError(f"place ({i}, {j}) of {len(self.rows.seen)}×{len(self.columns.seen)} places")
         (y0, y1), (x0, x1) = (
-            (span.clipped if clip else span.at)(place) for span, place in ((self.rows, i), (self.columns, j))
+            span.seen[place] if clip else span.at(place)
+            for span, place in ((self.rows, i), (self.columns, j))
         )
         return y0, x0, y1, x1
