@@ -9,7 +9,7 @@ import numpy as np
 
 from ..passes import Box
 from ..tape import Call
-from .span import ReceptiveField, Span
+from .span import Ends, ReceptiveField, Span
 
 
 def probed(
@@ -22,20 +22,25 @@ def probed(
     no derivative.
     """
     info = calls[-1].info
-    reach = functools.cache(lambda i, j: _reached(calls, position, i, j))
     if info.kind == "resize" and any(out % size for out, size in zip(info.shape[:2], shape[:2], strict=True)):
         return None  # in its middle it may look as if nothing was resized
-    told, middle = info.hyper.get("stride"), [side // 2 for side in info.shape[:2]]
-    spans = []
+    reach = functools.cache(lambda i, j: _reached(calls, position, i, j))
+    told, spans = info.hyper.get("stride"), []
+    factors = [max(out // size, 1) for out, size in zip(info.shape[:2], shape[:2], strict=True)]
+    if info.kind == "transposed-convolution" and told:
+        factors = list(told)
+    middle = [max(out - factor, 0) // 2 for out, factor in zip(info.shape[:2], factors, strict=True)]
     for axis, span in enumerate((field.rows, field.columns)):
         size, out = shape[axis], info.shape[axis]
-        factor = told[axis] if info.kind == "transposed-convolution" and told else max(out // size, 1)
 
-        def ends(place: int, axis: int = axis) -> tuple[int, int] | None:
-            box = reach(place, middle[1]) if axis == 0 else reach(middle[0], place)
+        def ends(place: int, axis: int = axis, out: int = out) -> Ends | None:
+            if place in (0, out - 1):  # the corners serve both axes
+                box = reach(*((0, 0) if place == 0 else (info.shape[0] - 1, info.shape[1] - 1)))
+            else:
+                box = reach(*((place, middle[1]) if axis == 0 else (middle[0], place)))
             return box and (box[axis], box[axis + 2])
 
-        found = _span_of(ends, span, size, out, factor)
+        found = _span_of(ends, span, size, out, factors[axis])
         if found is None:
             return None
         spans.append(found)
@@ -56,9 +61,7 @@ def _reached(calls: Sequence[Call], position: int, i: int, j: int) -> Box | None
     return int(y0), int(x0), int(y1), int(x1)
 
 
-def _span_of(
-    ends: Callable[[int], tuple[int, int] | None], span: Span, size: int, out: int, factor: int
-) -> Span | None:
+def _span_of(ends: Callable[[int], Ends | None], span: Span, size: int, out: int, factor: int) -> Span | None:
     """The span along one axis of `out` places that read `size`, `factor` of them one; None if there is none."""
     if out == size == 1:
         return span
@@ -88,7 +91,7 @@ def _span_of(
     return span.read(reads, end - start, step, start)
 
 
-def _mirrored(read: range, box: tuple[int, int] | None, size: int) -> bool | None:
+def _mirrored(read: range, box: Ends | None, size: int) -> bool | None:
     """Whether a place at the border reads more than was told, no farther in than it sticks out; None if farther."""
     if box is None or (read.start <= box[0] and box[1] <= read.stop):
         return False

@@ -8,12 +8,25 @@ from typing import Annotated
 import numpy as np
 
 from cnnlens import (
-    Array, Bars, Cost, Field, Heatmap, MapsLayer, Note, Probe, ReceptiveField, Table, Tiles, errors,
-    hookimpl, receptive_fields, visualiser,
+    Array,
+    Bars,
+    Cost,
+    Field,
+    Heatmap,
+    MapsLayer,
+    Note,
+    Probe,
+    ReceptiveField,
+    Table,
+    Tiles,
+    errors,
+    hookimpl,
+    receptive_fields,
+    visualiser,
 )  # fmt: skip
 
 from .kernels import kernel_of, kernel_panel
-from .places import crops, sees_all, strongest
+from .places import crops, margin_of, sees_all, strongest
 from .statistics import mark_of, statistics
 
 Answer = tuple[Heatmap | Tiles | Bars | Table | Note, ...]
@@ -37,8 +50,9 @@ def unit(
 
     The crops are what the strongest places see: the picture as the model is shown it, cut by the receptive field
     (all pixels that can reach a place, whatever the weights), grey where that lies beyond the border. No two of
-    them share more than half of their pixels, so there may be fewer than were asked for. The centre of a field
-    counts most; towards its edges a pixel counts for little.
+    them share more than half of their pixels, so there may be fewer than were asked for. Small fields are shown a
+    second time with what lies around them, which the unit did not see. The edges of a large field count for
+    little: most of what a unit answers to lies near its centre.
     """
     maps = probe.activations(layer)
     if unit >= maps.shape[-1]:
@@ -90,6 +104,8 @@ def _seen(
         )
     elif places:
         yield crops(probe.pixels, one, field, places)
+        if margin := margin_of(probe.pixels, field):
+            yield crops(probe.pixels, one, field, places, margin)
 
 
 @hookimpl

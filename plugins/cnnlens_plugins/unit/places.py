@@ -38,22 +38,33 @@ def _shared(field: ReceptiveField, one: Place, other: Place) -> float:
     return share
 
 
-def crops(pixels: Array, one: Array, field: ReceptiveField, places: Sequence[Place]) -> Tiles:
-    """What the places see of the picture (h, w, c), as colours, all of the field's size."""
+def crops(
+    pixels: Array, one: Array, field: ReceptiveField, places: Sequence[Place], margin: int = 0
+) -> Tiles:
+    """What the places see of the picture (h, w, c), as colours, all of the field's size; or so much more around it."""
     height, width = pixels.shape[:2]
     colours = pixels if pixels.shape[-1] == 3 else np.repeat(pixels.mean(-1, keepdims=True), 3, -1)
-    tiles = np.full((len(places), *field.size, 3), GREY, np.float32)
+    sides = [side + 2 * margin for side in field.size]
+    tiles = np.full((len(places), *sides, 3), GREY, np.float32)
     for tile, place in zip(tiles, places, strict=True):
-        y, x, y_end, x_end = field.box(*place, clip=False)
-        y0, x0, y1, x1 = max(y, 0), max(x, 0), min(y_end, height), min(x_end, width)
+        y, x = (edge - margin for edge in field.box(*place, clip=False)[:2])
+        y0, x0, y1, x1 = max(y, 0), max(x, 0), min(y + sides[0], height), min(x + sides[1], width)
         tile[y0 - y : y1 - y, x0 - x : x1 - x] = colours[y0:y1, x0:x1]
     size = f"{field.size[0]} × {field.size[1]} pixels"
     return Tiles(
         tiles,
         [f"{i}, {j}: {one[i, j]:.3g}" for i, j in places],
-        title=f"What it sees where it is strongest, {size} each",
-        unit="row, column: activation",
+        title=f"The same with what lies around it, {size} in the middle"
+        if margin
+        else f"What it saw where it is strongest, {size} each",
+        limits=np.tile(np.array((0, 1), np.float32), (len(places), 1)),
     )
+
+
+def margin_of(pixels: Array, field: ReceptiveField) -> int:
+    """How much around a field is shown besides: up to a sixth of the picture, none where the field is not small."""
+    room = min(pixels.shape[:2]) // 6 - max(field.size)
+    return room // 2 if room >= max(field.size) else 0
 
 
 def sees_all(pixels: Array, field: ReceptiveField, places: Sequence[Place]) -> bool:
