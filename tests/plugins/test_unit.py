@@ -97,9 +97,9 @@ def test_the_kernel_is_the_units_own_in_every_kind_of_convolution() -> None:
     kernels = {name: model.weights(name)["kernel"] for name in map(str, range(6))}
     first = panels(model, layer="0", unit=7)["kernel"]
     assert np.array_equal(first.values, np.moveaxis(kernels["0"][..., 7], -1, 0)) and first.signed
-    assert first.title == "Kernel of 0[7]: 3 maps that it reads" and first.names == ("0", "1", "2")
+    assert first.title == "Kernel of 0[7]: 3 inputs" and first.names == ("0", "1", "2")
     many, own = panels(model, layer="1", unit=2)["kernel"], kernels["1"][..., 2]
-    assert many.title == "Kernel of 1[2]: the strongest 64 of 80 maps that it reads"
+    assert many.title == "Kernel of 1[2]: 64 of 80 inputs, the strongest"
     norms, named = np.square(own).sum((0, 1)), [int(name) for name in many.names]
     assert named == sorted(np.argsort(-norms)[:64].tolist())
     assert np.array_equal(many.values, np.moveaxis(own, -1, 0)[named])
@@ -109,7 +109,7 @@ def test_the_kernel_is_the_units_own_in_every_kind_of_convolution() -> None:
     assert np.array_equal(grouped.values, np.moveaxis(kernels["3"][..., 3], -1, 0))
     assert grouped.names == ("3", "4", "5") and grouped.values.shape == (3, 1, 3)
     bars = panels(model, layer="4", unit=9)["kernel"]
-    assert isinstance(bars, Bars) and bars.title == "Kernel of 4[9]: 4 maps that it reads"
+    assert isinstance(bars, Bars) and bars.title == "Kernel of 4[9]: 4 inputs"
     assert (
         sorted(bars.values) == sorted(kernels["4"][0, 0, :, 9]) and (np.diff(np.abs(bars.values)) <= 0).all()
     )
@@ -128,7 +128,7 @@ def test_layers_without_a_kernel_show_whose_channel_they_hand_on() -> None:
     for name in map(str, range(1, 6)):
         kernel = panels(model, layer=name, unit=5)["kernel"]
         assert np.array_equal(kernel.values, own)
-        assert kernel.title == f"Kernel of 0[5], which {name} hands on: 3 maps that it reads"
+        assert kernel.title == "Kernel of 0[5], which this layer hands on: 3 inputs"
     assert "kernel" not in panels(model, layer="6", unit=5), "its channels are others'"
     residual = nets.wrapped("residual")
     added = next(layer.name for layer in residual.layers if layer.kind == "add")
@@ -193,7 +193,7 @@ def test_where_a_place_sees_everything_a_note_says_so(tiny: Model) -> None:
     wide = of(nn.Conv2d(3, 4, 63, padding=31), nn.ReLU())
     found = panels(wide, layer="1", unit=1)
     assert (
-        "crops" not in found and "see all 32 × 32 pixels of it (their field is 63 × 63)" in found["Note"].text
+        "crops" not in found and "63 × 63 pixels, is as large as the picture, 32 × 32" in found["Note"].text
     )
     found = panels(tiny, layer="conv", unit=1)  # a model without a tape
     assert "numpy backend records no tape" in found["Note"].text

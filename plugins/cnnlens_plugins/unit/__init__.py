@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-import numpy as np
-
 from cnnlens import (
     Array,
     Bars,
@@ -23,10 +21,10 @@ from cnnlens import (
     hookimpl,
     receptive_fields,
     visualiser,
-)  # fmt: skip
+)
 
 from .kernels import kernel_of, kernel_panel
-from .places import crops, margin_of, sees_all, strongest
+from .places import crops, margin_of, strongest
 from .statistics import mark_of, statistics
 
 Answer = tuple[Heatmap | Tiles | Bars | Table | Note, ...]
@@ -51,8 +49,8 @@ def unit(
     The crops are what the strongest places see: the picture as the model is shown it, cut by the receptive field
     (all pixels that can reach a place, whatever the weights), grey where that lies beyond the border. No two of
     them share more than half of their pixels, so there may be fewer than were asked for. Small fields are shown a
-    second time with what lies around them, which the unit did not see. The edges of a large field count for
-    little: most of what a unit answers to lies near its centre.
+    second time with what lies around them, which the unit did not see. Of a large field mostly the middle counts;
+    one as large as the picture is not cut out.
     """
     maps = probe.activations(layer)
     if unit >= maps.shape[-1]:
@@ -71,7 +69,7 @@ def unit(
         field, why = fields[layer], fields.why.get(layer, "")
     shown = Heatmap(
         one,
-        signed=bool(np.nanmin(maps) < 0),
+        signed=bool((maps < 0).any()),
         title=f"{layer}[{unit}]",
         unit="activation",
         means="how strongly the unit answers at each place",
@@ -95,14 +93,13 @@ def _seen(
             f"No part of the picture is cut out: a place may see all of it, or it is not known which part ({why})."
         )
         return
-    places = strongest(one, field, count)
-    if places and sees_all(probe.pixels, field, places):
-        height, width = probe.pixels.shape[:2]
+    height, width = probe.pixels.shape[:2]
+    if field.size[0] >= height and field.size[1] >= width:
         yield Note(
-            f"No part of the picture is cut out: its strongest places see all {height} × {width} pixels of it "
-            f"(their field is {field.size[0]} × {field.size[1]})."
+            f"No part of the picture is cut out: what a place can see, {field.size[0]} × {field.size[1]} pixels, is as "
+            f"large as the picture, {height} × {width}."
         )
-    elif places:
+    elif places := strongest(one, field, count):
         yield crops(probe.pixels, one, field, places)
         if margin := margin_of(probe.pixels, field):
             yield crops(probe.pixels, one, field, places, margin)

@@ -39,7 +39,7 @@ def kernel_of(model: Model, layer: str, unit: int, tape: Tape | None) -> Kernel 
         return None
     if kernel is None or kernel.ndim != 4 or (transposed and groups > 1) or kernel.shape[-1] != channels:
         return None
-    owner = f"{name}[{unit}]" + ("" if name == layer else f", which {layer} hands on")
+    owner = f"{name}[{unit}]" + ("" if name == layer else ", which this layer hands on")
     return Kernel(kernel[..., unit], unit // (channels // int(groups)) * kernel.shape[2], owner)
 
 
@@ -80,5 +80,5 @@ def kernel_panel(kernel: Kernel) -> Tiles | Bars:
 
 
 def _of(shown: int, count: int) -> str:
-    maps = "map that it reads" if count == 1 else "maps that it reads"
-    return f"the strongest {shown} of {count} {maps}" if shown < count else f"{count} {maps}"
+    maps = "input" if count == 1 else "inputs"
+    return f"{shown} of {count} {maps}, the strongest" if shown < count else f"{count} {maps}"

@@ -65,8 +65,3 @@ def margin_of(pixels: Array, field: ReceptiveField) -> int:
     """How much around a field is shown besides: up to a sixth of the picture, none where the field is not small."""
     room = min(pixels.shape[:2]) // 6 - max(field.size)
     return room // 2 if room >= max(field.size) else 0
-
-
-def sees_all(pixels: Array, field: ReceptiveField, places: Sequence[Place]) -> bool:
-    """Whether each of the places sees the whole picture."""
-    return all(field.box(i, j) == (0, 0, *pixels.shape[:2]) for i, j in places)
