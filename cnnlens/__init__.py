@@ -25,6 +25,7 @@ from .panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from .passes import Trace
 from .preprocess import InputSpec
 from .probe import Probe
+from .receptive import ReceptiveField, receptive_fields
 from .result import Result, Sheet
 from .settings import Field, KernelsLayer, LayerOf, MapsLayer, PlacesLayers, names_of
 from .tape import Call, CallInfo, Tape
@@ -68,8 +69,9 @@ __all__ = [
     "Approximate", "Array", "Bars", "Call", "CallInfo", "Candidate", "CnnlensError", "Cost", "Curve",
     "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
     "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
-    "PlacesLayers", "Probe", "Result", "Sheet", "Table", "Tape", "Target", "Tiles", "Trace", "Verdict",
-    "Visualiser", "attributed", "candidates", "cover_of", "difference", "doctor", "enlarged", "errors", "fold",
-    "hookimpl", "inspect", "interpolation", "join_channels", "load", "look", "names_of", "open_image", "sheet", "view",
-    "visualiser", "visualisers", "wrap",
+    "PlacesLayers", "Probe", "ReceptiveField", "Result", "Sheet", "Table", "Tape", "Target", "Tiles",
+    "Trace", "Verdict", "Visualiser", "attributed", "candidates", "cover_of", "difference", "doctor",
+    "enlarged", "errors", "fold", "hookimpl", "inspect", "interpolation", "join_channels", "load",
+    "look", "names_of", "open_image", "receptive_fields", "sheet", "view", "visualiser", "visualisers",
+    "wrap",
 ]  # fmt: skip

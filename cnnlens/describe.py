@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
+from .arrays import Array
+from .errors import Unmet
 from .layer import Layer
 from .model import Model
 from .outputs import Output
+from .receptive import Fields, ReceptiveField, receptive_fields
 from .registry import Plugin
 from .visualiser import Visualiser
 
@@ -110,6 +114,52 @@ def describe_layer(layer: Layer) -> dict[str, Any]:
         "has_maps": layer.has_maps,
         "has_kernels": layer.has_kernels,
     }
+
+
+def describe_layer_closely(model: Model, name: str, fields: Fields | None = None) -> dict[str, Any]:
+    """All of `describe_layer`, and what one layer alone is asked for.
+
+    `field` is what one place sees of the model's input, {size, stride, start} in pixels, (rows, columns) each, or
+    None, and `field_why` then says why; `weights` the shape of each array; `blocks` the parts of the model that hold
+    the layer, the outermost first; `read_by` the layers that read it; `multiply_adds` those of one picture, None
+    where they are no plain product of shapes. Cost: one recorded pass, unless the `fields` are given. UnknownName
+    for a layer that there is none of.
+    """
+    layer, field, why = model.layer(name), None, None
+    try:
+        fields = receptive_fields(model) if fields is None else fields
+        field, why = fields[layer.name], fields.why.get(layer.name)
+    except Unmet as error:
+        why = str(error)
+    weights = {} if model.why_no("weights") else model.weights(layer.name)
+    return {
+        **describe_layer(layer),
+        "field": None if field is None else describe_field(field),
+        "field_why": why,
+        "weights": {key: list(values.shape) for key, values in weights.items()},
+        "blocks": [
+            one.name for one in model.layers if one.kind == "block" and layer.name.startswith(one.name + ".")
+        ],
+        "read_by": [one.name for one in model.layers if layer.name in one.inputs],
+        "multiply_adds": _multiply_adds(model, layer, weights),
+    }
+
+
+def describe_field(field: ReceptiveField) -> dict[str, list[int]]:
+    """A receptive field in pixels of the model's input, (rows, columns) each."""
+    return {"size": list(field.size), "stride": list(field.stride), "start": list(field.start)}
+
+
+def _multiply_adds(model: Model, layer: Layer, weights: Mapping[str, Array]) -> int | None:
+    """Each weight of a kernel once a place: of the output, or of what is read where the convolution is transposed."""
+    if layer.kind not in ("convolution", "dense") or "kernel" not in weights or not layer.shape:
+        return 0 if layer.kind in ("dropout", "reshape", "concat") else None
+    shape = layer.shape
+    if "transpose" in layer.type.lower():
+        if len(layer.inputs) != 1:
+            return None
+        shape = model.layer(layer.inputs[0]).shape
+    return prod(shape[:-1]) * weights["kernel"].size
 
 
 def describe_output(output: Output) -> dict[str, Any]:

@@ -58,6 +58,7 @@ ARROWS: dict[str, set[str]] = {
     # which layers have places of the picture, and which of them to take
     "tokens": {"arrays", "errors", "layer", "model"},
     "reach": {"layer", "model"},
+    "receptive": {"errors", "model", "passes", "tape"},
     "once": {"layer", "model"},
     "candidates": {"layer", "model", "once", "reach", "tokens"},
     # a Model and a picture become panels
@@ -67,7 +68,7 @@ ARROWS: dict[str, set[str]] = {
     "traits": {"model", "once", "verdict"},
     "visualiser": {"errors", "model", "panels", "probe", "settings", "traits", "verdict"},
     "registry": {"errors", "hookspecs", "visualiser"},
-    "describe": {"layer", "model", "outputs", "registry", "visualiser"},
+    "describe": {"arrays", "errors", "layer", "model", "outputs", "receptive", "registry", "visualiser"},
     # panels become pixels; a Result holds both ends
     "diagnosis": {"passes", "arrays", "errors", "layer", "model", "panels", "probe"},
     "render": {"arrays", "errors", "panels"},
@@ -92,7 +93,7 @@ ARROWS: dict[str, set[str]] = {
         "arrays", "attribution", "candidates", "difference", "enlarging", "errors", "hookspecs", "images", "layer",
         "look", "model", "opening", "panels", "passes",
         "preprocess", "probe", "registry", "result", "settings", "tape", "targets", "tokens", "verdict",
-        "viewer", "visualiser", "doctor",
+        "receptive", "viewer", "visualiser", "doctor",
     },
     "viewer": {
         FACE, "arrays", "demo", "describe", "difference", "errors", "images", "labels", "layer", "look", "model",
