@@ -96,8 +96,8 @@ ARROWS: dict[str, set[str]] = {
         "panels", "preprocess", "probe", "registry", "render", "result", "settings", "targets", "visualiser",
     },
     "cli": {
-        FACE, "candidates", "demo", "describe", "doctor", "errors", "images", "labels", "layer", "look", "model",
-        "opening", "panels", "registry", "render", "result", "viewer", "visualiser",
+        FACE, "candidates", "demo", "describe", "doctor", "errors", "images", "labels", "layer", "look", "memory",
+        "model", "opening", "panels", "registry", "render", "result", "viewer", "visualiser",
     },
     "__main__": {"cli"},
 }  # fmt: skip
@@ -137,7 +137,7 @@ AT_IMPORT: dict[str, set[str]] = {
     "cnnlens/backends/_keras_replay": {"keras", "torch"},
     "cnnlens/backends/replay/": {"torch"},
     "cnnlens/backends/_engines": {"keras"},
-    "cnnlens/viewer/": {"PIL", "flask", "werkzeug", "pebble", "pydantic", "waitress"},
+    "cnnlens/viewer/": {"PIL", "flask", "werkzeug", "pydantic", "waitress"},
 }
 #: What they may import besides within a function: then it loads only for those who need it.
 ON_CALL: dict[str, set[str]] = {

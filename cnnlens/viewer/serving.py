@@ -22,9 +22,11 @@ from ..errors import UsageError
 from ..images import MAX_BYTES, Source
 from ..model import Model
 from .app import create_app
+from .front import Front
 from .in_process import InProcess
 from .loading import Loader
 from .security import is_loopback
+from .worker import DEADLINE, Worker
 
 
 def serve(
@@ -34,13 +36,16 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8765,
     open_browser: bool = True,
+    deadline: float = DEADLINE,
+    memory_limit: int | None = None,
 ) -> None:
     """Serve the viewer until Ctrl-C, and say where. Port 0 takes any free one; raises UsageError.
 
-    A model that comes as a Loader is opened while the page is already there. What that raises is raised at
-    once; a page that waits is told before the server goes.
+    A model that comes as a Loader is opened in a process of its own, while the page is already there. What that
+    raises is raised at once; a page that waits is told before the server goes. `deadline` is how many seconds
+    that process may take for one result, `memory_limit` how many bytes it may have.
     """
-    viewer = Viewer(model, images, host=host, port=port)
+    viewer = Viewer(model, images, host=host, port=port, deadline=deadline, memory_limit=memory_limit)
     tab = _Tab(viewer.url, open_browser)
     leave = viewer.close
     try:
@@ -109,6 +114,8 @@ class Viewer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        deadline: float = DEADLINE,
+        memory_limit: int | None = None,
     ) -> None:
         if not isinstance(model, (Model, Loader)):
             raise UsageError(
@@ -122,7 +129,11 @@ class Viewer:
         host = "127.0.0.1" if host.lower() == "localhost" else host.strip("[]")
         bound = _bound(host, port)  # before anything is begun that would have to be ended
         try:
-            self._desk = InProcess(model, images)
+            self._desk: Front = (
+                Worker(model, images, deadline=deadline, memory=memory_limit)
+                if isinstance(model, Loader)
+                else InProcess(model, images)
+            )
         except BaseException:
             bound.close()
             raise
@@ -138,7 +149,7 @@ class Viewer:
         return str(self._desk.opening()["name"])
 
     def open(self) -> None:
-        """Open a model that came as a Loader, in the thread that calls; raises what that raises."""
+        """Have a model that came as a Loader opened, and wait for it; raises what its opening raises."""
         self._desk.open()
 
     def leave(self, coming: bool = False, patience: float = 3.0) -> None:
