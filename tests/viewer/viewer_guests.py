@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
 import sys
 import time
+from importlib.metadata import EntryPoint
 from typing import Annotated
 
 import numpy as np
 
-from cnnlens import Curve, Field, Heatmap, Note, Panel, Probe, Table, hookimpl, visualiser
+from cnnlens import Curve, Field, Heatmap, Note, Panel, Probe, Table, hookimpl, registry, visualiser
 
 
 @visualiser(title="Breaks")
@@ -46,7 +50,44 @@ def everything(probe: Probe) -> tuple[Panel, ...]:
     )
 
 
+@visualiser(title="Hangs", by_target=False)
+def hangs(probe: Probe) -> Note:
+    """Never ends, and never says how far it is."""
+    while True:
+        time.sleep(0.05)
+
+
+@visualiser(title="Dies", by_target=False)
+def dies(probe: Probe, *, how: Annotated[int, Field(ge=1, le=30)] = int(signal.SIGKILL)) -> Note:
+    """Ends the process by a signal; nobody can hinder that."""
+    os.kill(os.getpid(), how)
+    time.sleep(60)
+    return Note("it lives")
+
+
+@visualiser(title="Crashes", by_target=False)
+def crashes(probe: Probe) -> Note:
+    """Reads where nothing is."""
+    return Note(str(ctypes.string_at(0)))
+
+
+@visualiser(title="Greedy", by_target=False)
+def greedy(probe: Probe, *, gibibytes: int = 64) -> Heatmap:
+    """Wants more memory than there is."""
+    return Heatmap(np.ones((gibibytes, 2**28), np.float32))
+
+
 @hookimpl
 def cnnlens_visualisers() -> list[object]:
     """All of them."""
-    return [breaks, leaves, slow, everything]
+    return [breaks, leaves, slow, everything, hangs, dies, crashes, greedy]
+
+
+def with_guests() -> registry.Registry:
+    """Our own visualisers and these: one that breaks, one that waits, one that leaves, and worse."""
+    ours = registry.installed()
+    guest = registry.find([EntryPoint("guests", "viewer_guests", registry.GROUP)])
+    problems = (registry.Problem("broken:guest", "ImportError: it wants what is not there"),)
+    return registry.Registry(
+        {**ours.visualisers, **guest.visualisers}, (*ours.plugins, *guest.plugins), problems
+    )
