@@ -72,6 +72,7 @@ class Child:
         try:
             _allow(head["memory"])
             open_model, plugins = pickle.loads(arrays[0].tobytes())  # from our own parent
+            self.say({"say": "begun"})
             model = open_model()
             self._runner = runner = Local(model, plugins(), self._pictures)
             facts = {"model": runner.model(), "layers": runner.layers(), "plugins": runner.plugins()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,6 +40,11 @@ class Front:
     def open(self) -> None:
         """Wait until a model that is still to be opened is there; raises what its opening raises."""
         self._opening.wait()
+
+    @property
+    def begun(self) -> threading.Event:
+        """Set when the opening itself has begun."""
+        return self._opening.begun
 
     def opening(self, wait: float = 0.0) -> dict[str, Any]:
         """How far the model's opening has come; waits up to `wait` seconds for its end."""

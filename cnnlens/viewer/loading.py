@@ -34,6 +34,7 @@ class Opening:
     def __init__(self, name: str, size: int | None = None) -> None:
         self.name, self._size = name, size
         self._over = threading.Event()
+        self.begun = threading.Event()  # set when the file itself is being opened
         self._asked = -RECENT
         self._heard = False  # whether anybody has been told that it failed
         self.error: Exception | None = None
@@ -48,6 +49,7 @@ class Opening:
     def arrived(self, name: str) -> None:
         """The model is there, and called so."""
         self.name = name
+        self.begun.set()
         self._end()
 
     def failed(self, error: Exception) -> None:

@@ -216,6 +216,8 @@ class Remote:
                 self._facts |= read_facts(facts)
                 self._life += 1
                 self.supervisor.opened(process, name)
+            case {"say": "begun"}:
+                self._opening.begun.set()
             case {"say": "facts", "facts": facts}:
                 self._facts |= read_facts(facts)
             case _:

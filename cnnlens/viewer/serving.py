@@ -51,7 +51,7 @@ def serve(
     try:
         if isinstance(model, Loader):
             print(f"cnnlens opens {model.name} at {viewer.url}", flush=True)
-            tab.soon()
+            tab.soon(viewer.begun)
             try:
                 viewer.open()
             except Exception:
@@ -72,13 +72,16 @@ class _Tab:
 
     def __init__(self, url: str, wanted: bool) -> None:
         self._url, self._left = url, threading.Semaphore(int(wanted))
-        self._timer = threading.Timer(0.3, self.now)
-        self._timer.daemon = True
         self._wanted = wanted
 
-    def soon(self) -> None:
-        """In a moment, from another thread."""
-        self._timer.start()
+    def soon(self, begun: threading.Event) -> None:
+        """A moment after the opening has begun, from another thread."""
+        threading.Thread(target=self._after, args=(begun,), name="cnnlens-tab", daemon=True).start()
+
+    def _after(self, begun: threading.Event) -> None:
+        begun.wait(3.0)
+        time.sleep(0.3)
+        self.now()
 
     def now(self) -> None:
         """At once, if it has not been opened."""
@@ -147,6 +150,11 @@ class Viewer:
     def name(self) -> str:
         """What the model is called."""
         return str(self._desk.opening()["name"])
+
+    @property
+    def begun(self) -> threading.Event:
+        """Set when the file is being opened: the process that does it may take a moment to start."""
+        return self._desk.begun
 
     def open(self) -> None:
         """Have a model that came as a Loader opened, and wait for it; raises what its opening raises."""
