@@ -35,10 +35,11 @@ class Garbled(CnnlensError):
 
 def frame(head: Mapping[str, Any], arrays: Arrays = ()) -> list[bytes | memoryview]:
     """The pieces of a frame, to be sent one after the other. Garbled where it is more than may be sent."""
+    size = sum(values.nbytes for values in arrays)
+    _within(0, size)
     ready = [_ready(values) for values in arrays]
     specs = [[values.dtype.str, list(values.shape)] for values in ready]
     told = json.dumps({**head, "arrays": specs}, separators=(",", ":")).encode()
-    size = sum(values.nbytes for values in ready)
     _within(len(told), size)
     return [_PREFIX.pack(len(told), size) + told, *(_bytes_in(values) for values in ready if values.nbytes)]
 
