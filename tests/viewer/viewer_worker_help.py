@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cnnlens.errors import WorkerDied
 from cnnlens.viewer import Desk, Worker
 from cnnlens.viewer.desk import Loading, read_request
 
@@ -24,12 +25,14 @@ def ask(desk: Desk, *names: Any, images: Any = None, **more: Any) -> dict[str, A
 
 
 def again(call: Callable[[], T], seconds: float = 60) -> T:
-    """What a call gives, asked again while the model is being opened."""
+    """What a call gives, asked again as long as it is told that this may help."""
     end = time.monotonic() + seconds
     while True:
         try:
             return call()
-        except Loading:
+        except (Loading, WorkerDied) as error:
+            if "in a moment" not in str(error):
+                raise
             assert time.monotonic() < end
             time.sleep(0.02)
 
