@@ -15,7 +15,7 @@ from ..errors import Cancelled
 from ..panels import panel_array
 from ..result import Result
 from .desk import NotThere, Request, Which, error_of
-from .jobs import Job, Line
+from .jobs import Job, Line, Part
 from .loading import Opening
 from .pictures import Pictures
 from .runner import Runner
@@ -101,9 +101,8 @@ class Front:
             self._pictures.get(id)
         job = Job(self._runner.parts(request, self._salt))
         if all(self._results.get(part.id) is not None for part in job.parts):
-            job.state = "running"  # nothing to wait for: it never stands in the line
-            self._work(job)
-            job.finish("done")
+            job.answers = [_done(part) for part in job.parts]
+            job.finish("done")  # nothing to wait for: it never stands in the line
         self._line.add(job)
         return self._line.told(job)
 
@@ -155,15 +154,20 @@ class Front:
                 if self._results.get(part.id) is None:
                     result = self._runner.run(part, job)
                     self._results.put(part.id, result, _size(result))
-                answer: dict[str, Any] = {"id": part.id, "error": None}
+                answer = _done(part)
             except Cancelled:
                 return
             except BaseException as error:  # a guest's sys.exit() must not end the desk either
                 told = error_of(error)
                 if told["type"] == "Internal":
                     log.exception("%s failed", part.visualiser)
-                answer = {"id": None, "error": told}
-            job.answers.append(part.told() | answer)
+                answer = part.told() | {"id": None, "error": told}
+            job.answers.append(answer)
+
+
+def _done(part: Part) -> dict[str, Any]:
+    """The answer of a part that there is a result of."""
+    return part.told() | {"id": part.id, "error": None}
 
 
 def _size(result: Result) -> int:

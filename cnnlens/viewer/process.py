@@ -43,7 +43,7 @@ class Process:
         self._folder = tempfile.mkdtemp(prefix="cnnlens-")
         try:
             self._popen = subprocess.Popen(
-                [sys.executable, "-P", "-c", BEGIN, json.dumps(list(map(str, sys.path))), self._folder],
+                [sys.executable, "-P", "-u", "-c", BEGIN, json.dumps(list(map(str, sys.path))), self._folder],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,

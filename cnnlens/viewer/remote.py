@@ -193,7 +193,7 @@ class Remote:
                 if waited > PATIENCE and self._one.locked():
                     raise Busy("the model is at work and cannot tell now: try again in a moment")
                 if waited > HUNG:
-                    process.kill(planned=False)
+                    process.kill()
                     raise OutOfTime(f"no answer came within {HUNG:g} seconds")
 
     def forget(self, id: str | None = None) -> None:

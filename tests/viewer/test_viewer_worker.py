@@ -34,12 +34,12 @@ from viewer_worker_help import (
 )
 
 from cnnlens.cli import main
-from cnnlens.errors import BadSetting, CannotOpen, UnknownName, UsageError, WorkerDied
+from cnnlens.errors import BadSetting, CannotOpen, OutOfTime, UnknownName, UsageError, WorkerDied
 from cnnlens.testing import tiny_model
-from cnnlens.viewer import InProcess, Loader, Worker
+from cnnlens.viewer import InProcess, Loader, Worker, remote
 from cnnlens.viewer.child import Borrowed
 from cnnlens.viewer.crossing import Unforeseen
-from cnnlens.viewer.desk import Gone, Loading, NotThere
+from cnnlens.viewer.desk import Busy, Gone, Loading, NotThere
 
 pytestmark = [
     pytest.mark.timeout(90),
@@ -348,6 +348,22 @@ def test_a_long_job_keeps_no_question_waiting(start: Start) -> None:
     assert worker.job(job["id"])["state"] == "running"
 
 
+def test_a_question_that_is_never_answered_is_the_end_of_the_process_alone(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "PATIENCE", 0.5)
+    monkeypatch.setattr(remote, "HUNG", 2.0)
+    worker = start()
+    first = process_of(worker)
+    with pytest.raises(OutOfTime, match="no answer"):
+        worker.visualiser("dawdles", {"wait": True})
+    assert again(lambda: worker.visualiser("dawdles", {"wait": False}))["resolved"] == {"wait": False}
+    assert process_of(worker) != first
+    until_runs(worker, ask(worker, "hangs"))
+    with pytest.raises(Busy, match="try again in a moment"):
+        worker.visualiser("dawdles", {"wait": True})
+
+
 # -- the end ----------------------------------------------------------------------------------------
 
 
@@ -436,7 +452,8 @@ def test_the_command_takes_limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_thirty_two_at_once_get_the_answers_of_one(start: Start) -> None:
-    worker = start(queue=64)
+    need("torch")
+    worker = start(viewer_loaders.in_torch, queue=64)
     ids = [one["id"] for one in worker.images()]
     asked = [(name, id, target) for name in ("saliency", "grad-cam", "occlusion") for id in ids
              for target in ("circle", "square", "p(triangle)")]  # fmt: skip
@@ -469,3 +486,5 @@ def test_thirty_two_at_once_get_the_answers_of_one(start: Start) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+    hooks = until_over(worker, ask(worker, "hooks"))["results"][0]["id"]
+    assert not worker.result(hooks).array.any(), "none was left on the model"

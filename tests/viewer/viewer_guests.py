@@ -7,12 +7,27 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
-from cnnlens import Curve, Field, Heatmap, Note, Panel, Probe, Table, hookimpl, registry, visualiser
+from cnnlens import (
+    Approximate,
+    Bars,
+    Curve,
+    Field,
+    Heatmap,
+    Model,
+    Note,
+    Panel,
+    Probe,
+    Table,
+    hookimpl,
+    registry,
+    visualiser,
+)
 
 
 @visualiser(title="Breaks")
@@ -57,6 +72,18 @@ def hangs(probe: Probe) -> Note:
         time.sleep(0.05)
 
 
+def _dawdle(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate]:
+    while settings.get("wait"):
+        time.sleep(0.05)
+    yield Approximate("it was asked in time")
+
+
+@visualiser(title="Dawdles", by_target=False, judge=_dawdle)
+def dawdles(probe: Probe, *, wait: bool = False) -> Note:
+    """Cannot make up its mind about a setting."""
+    return Note("done")
+
+
 @visualiser(title="Dies", by_target=False)
 def dies(probe: Probe, *, how: Annotated[int, Field(ge=1, le=30)] = int(signal.SIGKILL)) -> Note:
     """Ends the process by a signal; nobody can hinder that."""
@@ -77,10 +104,18 @@ def greedy(probe: Probe, *, gibibytes: int = 64) -> Heatmap:
     return Heatmap(np.ones((gibibytes, 2**28), np.float32))
 
 
+@visualiser(title="Hooks", by_target=False)
+def hooks(probe: Probe) -> Bars:
+    """How many hooks there are on a PyTorch model."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    modules = list(probe.model.native.modules())
+    return Bars(np.asarray([sum(len(getattr(m, kind)) for m in modules) for kind in kinds]), kinds)
+
+
 @hookimpl
 def cnnlens_visualisers() -> list[object]:
     """All of them."""
-    return [breaks, leaves, slow, everything, hangs, dies, crashes, greedy]
+    return [breaks, leaves, slow, everything, hangs, dies, crashes, greedy, hooks, dawdles]
 
 
 def with_guests() -> registry.Registry:
