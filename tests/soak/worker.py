@@ -9,6 +9,7 @@ loads, and what is held of threads, files, processes and memory, before and afte
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import signal
@@ -28,9 +29,11 @@ from viewer_worker_help import again, ask, error_in, held, process_of, until_ove
 
 from cnnlens.demo import demo_images, demo_model
 from cnnlens.errors import CnnlensError
+from cnnlens.model import Model
+from cnnlens.testing import tiny_model
 from cnnlens.viewer import Loader, Worker
 
-DEADLINE = 2.0
+DEADLINE = 1.0
 
 
 class Others:
@@ -97,17 +100,24 @@ def cycle(worker: Worker, way: str) -> tuple[float, float]:
     return told - begun, time.perf_counter() - gone
 
 
-def lose_it(worker: Worker, cycles: int) -> None:
-    """All the ways, so many times each."""
+def lose_it(name: str, opens: Callable[[], Model], cycles: int) -> None:
+    """All the ways, so many times each, with one model."""
+    worker = Worker(
+        Loader(name, opens), [png_of(1)], plugins=with_guests, deadline=DEADLINE, memory=24 * 2**30
+    )
+    worker.open()
     loads = []
     for _ in range(3):
-        alone = Worker(Loader("tiny", in_torch), [png_of(1)], plugins=with_guests)
+        alone = Worker(Loader(name, opens), [png_of(1)], plugins=with_guests)
         begun = time.perf_counter()
         alone.open()
         loads.append(time.perf_counter() - begun)
         alone.close()
     load = statistics.median(loads)
-    print(f"a model load: {load:.2f} s (a process, torch, the network, its facts)")
+    print(
+        f"{name}: a model load takes {load:.2f} s (a process, the imports, the network, its facts)",
+        flush=True,
+    )
     cycle(worker, "out of memory")
     before = held()
     others = Others(worker, until_over(worker, ask(worker, "saliency"))["results"][0]["id"])
@@ -119,6 +129,7 @@ def lose_it(worker: Worker, cycles: int) -> None:
               f"longest {back[-1]:.2f} s ({back[-1] / load:.2f} loads)", flush=True)  # fmt: skip
     others.end()
     told_of(before)
+    worker.close()
 
 
 def told_of(before: dict[str, Any]) -> None:
@@ -194,12 +205,9 @@ def value(worker: Worker, key: tuple[str, str, str]) -> bytes:
 def main(cycles: int = 100, turns: int = 1000) -> None:
     """All of it."""
     begun = held()
-    worker = Worker(
-        Loader("tiny", in_torch), [png_of(1)], plugins=with_guests, deadline=DEADLINE, memory=24 * 2**30
-    )
-    worker.open()
-    lose_it(worker, cycles)
-    worker.close()
+    logging.disable(logging.WARNING)  # each death is told of on the terminal
+    lose_it("a network in NumPy", tiny_model, cycles)
+    lose_it("a network in PyTorch", in_torch, -(-cycles // 20))
     many(turns)
     ended = held()
     print(f"all closed: threads {begun['threads']} → {ended['threads']}, files {begun['files']} → {ended['files']}, "
