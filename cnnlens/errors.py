@@ -13,7 +13,10 @@
     ├── MissingPackage           exit 1   an extra is not installed
     ├── Unmet                    exit 1   this visualiser cannot read this model
     ├── PluginFailed             exit 1   a visualiser raised; the plugin is named
-    └── Cancelled                exit 1   somebody pressed stop
+    ├── Cancelled                exit 1   somebody pressed stop
+    ├── OutOfMemory              exit 1   there was not enough memory for it
+    ├── OutOfTime                exit 1   it took longer than it may
+    └── WorkerDied               exit 1   the process that ran the model came to an end
 
 A message says what was asked, what was found, and what would do.
 """
@@ -98,3 +101,15 @@ class PluginFailed(CnnlensError):
 
 class Cancelled(CnnlensError):
     """The work was stopped because somebody asked for it."""
+
+
+class OutOfMemory(CnnlensError):
+    """There was not enough memory for it; the model is as it was and goes on."""
+
+
+class OutOfTime(CnnlensError):
+    """It took longer than it may, and was stopped."""
+
+
+class WorkerDied(CnnlensError):
+    """The viewer's process that ran the model came to an end: how, and what becomes of it."""

@@ -101,6 +101,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "cli": {
         FACE, "candidates", "demo", "describe", "doctor", "errors", "files", "images", "labels", "layer", "look",
+        "memory",
         "model", "opening", "panels", "registry", "render", "result", "viewer", "visualiser",
     },
     "__main__": {"cli"},
@@ -141,7 +142,7 @@ AT_IMPORT: dict[str, set[str]] = {
     "cnnlens/backends/_keras_replay": {"keras", "torch"},
     "cnnlens/backends/replay/": {"torch"},
     "cnnlens/backends/_engines": {"keras"},
-    "cnnlens/viewer/": {"PIL", "flask", "werkzeug", "pebble", "pydantic", "waitress"},
+    "cnnlens/viewer/": {"PIL", "flask", "werkzeug", "pydantic", "waitress"},
 }
 #: What they may import besides within a function: then it loads only for those who need it.
 ON_CALL: dict[str, set[str]] = {

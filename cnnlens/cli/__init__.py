@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
 import os
@@ -94,7 +95,8 @@ def demo(port: int, no_open: bool, memory: str | None) -> None:
     from ..viewer import Loader, serve
 
     name, size = "EfficientNet-Lite0", demo_weights().stat().st_size
-    serve(Loader(name, lambda: demo_model(memory), size), demo_images(), port=port, open_browser=not no_open)
+    loader = Loader(name, functools.partial(demo_model, memory), size)
+    serve(loader, demo_images(), port=port, open_browser=not no_open)
 
 
 @main.command()
@@ -105,15 +107,34 @@ def demo(port: int, no_open: bool, memory: str | None) -> None:
     "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes any free one"
 )
 @click.option("--no-open", is_flag=True, help="do not open a browser")
+@click.option(
+    "--deadline", type=click.FloatRange(1), metavar="SECONDS", default=900.0, show_default=True,
+    help="how long one result may take; after that it is stopped",
+)  # fmt: skip
+@click.option("--memory-limit", metavar="BYTES", help="what the model's process may have at most: 8GB …")
 @model_options
-def view(model: str, images: tuple[Path, ...], host: str, port: int, no_open: bool, **opening: Any) -> None:
+def view(
+    model: str, images: tuple[Path, ...], host: str, port: int, no_open: bool, deadline: float,
+    memory_limit: str | None, **opening: Any,
+) -> None:  # fmt: skip
     """The viewer on your checkpoint MODEL and on IMAGES, files or folders."""
     from ..images import find_images
+    from ..memory import read_memory
     from ..viewer import Loader, serve
 
     pictures = find_images(list(images))
-    loader = Loader(Path(model).name or model, lambda: open_model(model, opening), bytes_in(Path(model)))
-    serve(loader, pictures, host=host, port=port, open_browser=not no_open)
+    limit = None if memory_limit is None else read_memory(memory_limit)
+    opens = functools.partial(open_model, model, opening)  # in another process, so it can be pickled
+    loader = Loader(Path(model).name or model, opens, bytes_in(Path(model)))
+    serve(
+        loader,
+        pictures,
+        host=host,
+        port=port,
+        open_browser=not no_open,
+        deadline=deadline,
+        memory_limit=limit,
+    )
 
 
 @main.command()

@@ -1,15 +1,39 @@
 """The viewer: what a network saw, in the browser, on this machine.
 
 `serve` blocks and is what the command line calls, `view` returns at once and is for Python; `create_app`
-is the Flask application around a `Desk`, which runs the model. This room imports no model framework.
+is the Flask application around a `Desk`, which runs the model: `InProcess` one that is in memory, `Worker` one that
+a `Loader` opens, in a process of its own. This room imports no model framework.
 """
 
 from __future__ import annotations
 
-from .app import create_app
-from .desk import Desk, Request
-from .in_process import InProcess
-from .loading import Loader
-from .serving import Viewer, serve, view
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Desk", "InProcess", "Loader", "Request", "Viewer", "create_app", "serve", "view"]
+if TYPE_CHECKING:
+    from .app import create_app
+    from .desk import Desk, Request
+    from .in_process import InProcess
+    from .loading import Loader
+    from .serving import Viewer, serve, view
+    from .worker import Worker
+
+#: Where the names live until they are asked for: the process that runs the model needs no Flask.
+_LATER = {
+    "Desk": "desk", "InProcess": "in_process", "Loader": "loading", "Request": "desk", "Viewer": "serving",
+    "Worker": "worker", "create_app": "app", "serve": "serving", "view": "serving",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'cnnlens.viewer' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_LATER[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
+
+__all__ = ["Desk", "InProcess", "Loader", "Request", "Viewer", "Worker", "create_app", "serve", "view"]

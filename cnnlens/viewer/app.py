@@ -13,7 +13,7 @@ from flask.json.provider import DefaultJSONProvider
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from ..errors import CannotOpen, CnnlensError, PluginFailed, Unmet, UsageError
+from ..errors import CannotOpen, CnnlensError, OutOfTime, PluginFailed, Unmet, UsageError, WorkerDied
 from ..images import MAX_BYTES
 from .desk import Busy, Desk, Gone, Loading, NotThere, error_of
 from .security import Guard
@@ -23,7 +23,7 @@ log = logging.getLogger("cnnlens.viewer")
 #: The status of an error, the narrower types first.
 STATUS: tuple[tuple[type[CnnlensError], int], ...] = (
     (NotThere, 404), (Busy, 429), (Gone, 409), (Loading, 503), (Unmet, 422), (CannotOpen, 422), (UsageError, 400),
-    (PluginFailed, 500),
+    (PluginFailed, 500), (WorkerDied, 503), (OutOfTime, 504),
 )  # fmt: skip
 
 

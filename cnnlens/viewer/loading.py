@@ -8,16 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import CannotOpen
+from ..errors import CannotOpen, WorkerDied
 from ..model import Model
-from .desk import Loading, error_of
+from .desk import error_of
 
 RECENT = 3.0  #: seconds after which somebody who has not asked again is gone; pages ask at least every two
 
 
 @dataclass(frozen=True)
 class Loader:
-    """A model that is still to be opened: by what call, and how it is told of until then."""
+    """A model that is still to be opened: by what call, and how it is told of until then.
+
+    The call is made in another process, so it can be pickled: a function of a module, or a `functools.partial`
+    of one.
+    """
 
     name: str
     open: Callable[[], Model]
@@ -25,63 +29,65 @@ class Loader:
 
 
 class Opening:
-    """A model that is there, or on its way, or failed to come. Threads may ask; one calls `finish`."""
+    """How far a model is: on its way, there, or not to be had. Threads may ask."""
 
-    def __init__(self, model: Model | Loader) -> None:
-        self._begun = time.monotonic()
-        self._ended: float | None = None
-        self._loader = model if isinstance(model, Loader) else Loader(model.name, lambda: model)
-        self._model = None if isinstance(model, Loader) else model
-        self._error: Exception | None = None
+    def __init__(self, name: str, size: int | None = None) -> None:
+        self.name, self._size = name, size
         self._over = threading.Event()
+        self.begun = threading.Event()  # set when the file itself is being opened
         self._asked = -RECENT
         self._heard = False  # whether anybody has been told that it failed
-        if self._model is not None:
-            self._ended = self._begun
-            self._over.set()
+        self.error: Exception | None = None
+        self.again()
 
-    def finish(self, afterwards: Callable[[], object]) -> None:
-        """Open the model, then do what else must be done before it is used; raises what that raises."""
-        if self._over.is_set():
-            return
-        try:
-            model = self._loader.open()
-            afterwards()
-            self._model = model
-        except Exception as error:
-            self._error = error
-            raise
-        finally:
-            self._ended = time.monotonic()
-            self._over.set()
+    def again(self) -> None:
+        """It is on its way, from now on."""
+        self._begun, self._ended = time.monotonic(), 0.0
+        self._over.clear()
+        self.error, self._heard = None, False
 
-    @property
-    def model(self) -> Model:
-        """The model. Raises Loading while it is on its way, and CannotOpen if it failed to come."""
-        if self._model is not None:
-            return self._model
-        if self._error is None:
-            raise Loading(f"{self._loader.name} is still being opened: try again in a moment")
-        raise CannotOpen(error_of(self._error)["message"])
+    def arrived(self, name: str) -> None:
+        """The model is there, and called so."""
+        self.name = name
+        self.begun.set()
+        self._end()
+
+    def failed(self, error: Exception) -> None:
+        """There is no model to be had, and why."""
+        self.error = error
+        self._end()
+
+    def _end(self) -> None:
+        self._ended = self._ended or time.monotonic()
+        self._over.set()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Until it is there or failed. Raises what it failed with."""
+        self._over.wait(seconds)
+        if self.error is not None:
+            raise self.error
+
+    def check_failure(self) -> None:
+        """Raises CannotOpen where there is no model to be had, or WorkerDied where there was one."""
+        if self.error is not None:
+            kind = WorkerDied if isinstance(self.error, WorkerDied) else CannotOpen
+            raise kind(error_of(self.error)["message"])
 
     def told(self, wait: float = 0.0) -> dict[str, Any]:
         """As JSON, after up to `wait` seconds if it has not ended."""
-        if self._model is None:
+        if not self._over.is_set():
             self._asked = time.monotonic()
             self._over.wait(wait)
         now = self._ended or time.monotonic()
-        if self._error is not None:
+        error = self.error
+        if error is not None:
             self._asked, self._heard = -RECENT, True
         return {
-            "state": "ready"
-            if self._model is not None
-            else "failed"
-            if self._error is not None
-            else "loading",
-            "name": self._loader.name if self._model is None else self._model.name,
-            "bytes": self._loader.size,
+            "state": "failed" if error is not None else "ready" if self._over.is_set() else "loading",
+            "name": self.name,
+            "bytes": self._size,
             "elapsed": round(now - self._begun, 1),
-            "error": error_of(self._error) if self._error is not None else None,
+            "error": error_of(error) if error is not None else None,
         }
 
     def awaited(self, seconds: float, coming: bool) -> bool:

@@ -12,16 +12,14 @@ from ..registry import Registry
 from ..targets import Target, read_target
 from .desk import Request
 from .jobs import Part
-from .pictures import Pictures
+from .runner import Gallery
 
 
-def parts_of(request: Request, model: Model, registry: Registry, pictures: Pictures, salt: str) -> list[Part]:
+def parts_of(request: Request, model: Model, registry: Registry, pictures: Gallery, salt: str) -> list[Part]:
     """In the order picture, target, visualiser; those that read no picture first.
 
-    Raises NotThere, UnknownName, BadSetting, BadInput and Unmet: whatever can be refused before it runs.
+    Its pictures are there. Raises UnknownName, BadSetting, BadInput and Unmet: whatever can be refused before it runs.
     """
-    for id in request.images:
-        pictures.get(id)
     targets = [(text, repr(target_of(text, model, pictures))) for text in request.asked]
     asks = []
     for ask in request.visualisers:
@@ -43,7 +41,7 @@ def parts_of(request: Request, model: Model, registry: Registry, pictures: Pictu
     return parts
 
 
-def target_of(text: str, model: Model, pictures: Pictures) -> Target:
+def target_of(text: str, model: Model, pictures: Gallery) -> Target:
     """A target's text; a picture that it names is one of the desk's own, and no file is ever opened."""
     return read_target(text, model, pictures.named)
 

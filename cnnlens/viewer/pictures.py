@@ -98,6 +98,10 @@ class Pictures:
 
     def named(self, text: str) -> Image:
         """The opened picture of that id, or of that name if only one has it. Raises UnknownName, BadInput."""
+        return self.open(self.find(text))
+
+    def find(self, text: str) -> str:
+        """The id of the picture of that id, or of that name if only one has it. Raises UnknownName, BadInput."""
         with self._lock:
             listed = [one for one in self._held.values() if one.listed]
             found = [one for one in self._held.values() if one.id == text]
@@ -106,7 +110,7 @@ class Pictures:
             raise UnknownName("picture", text, (one.name for one in listed), " among those shown here")
         if len(found) > 1:
             raise BadInput(f"{len(found)} pictures are called {text!r}: name one by its id, {found[0].id}, …")
-        return self.open(found[0].id)
+        return found[0].id
 
     def shown(self, id: str, spec: InputSpec | None = None) -> Array:
         """Pixels (h, w, c) to look at: as a model with that input sees it, or made smaller if it is large."""

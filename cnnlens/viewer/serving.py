@@ -22,9 +22,11 @@ from ..errors import UsageError
 from ..images import MAX_BYTES, Source
 from ..model import Model
 from .app import create_app
+from .front import Front
 from .in_process import InProcess
 from .loading import Loader
 from .security import is_loopback
+from .worker import DEADLINE, Worker
 
 
 def serve(
@@ -34,19 +36,22 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8765,
     open_browser: bool = True,
+    deadline: float = DEADLINE,
+    memory_limit: int | None = None,
 ) -> None:
     """Serve the viewer until Ctrl-C, and say where. Port 0 takes any free one; raises UsageError.
 
-    A model that comes as a Loader is opened while the page is already there. What that raises is raised at
-    once; a page that waits is told before the server goes.
+    A model that comes as a Loader is opened in a process of its own, while the page is already there. What that
+    raises is raised at once; a page that waits is told before the server goes. `deadline` is how many seconds
+    that process may take for one result, `memory_limit` how many bytes it may have.
     """
-    viewer = Viewer(model, images, host=host, port=port)
+    viewer = Viewer(model, images, host=host, port=port, deadline=deadline, memory_limit=memory_limit)
     tab = _Tab(viewer.url, open_browser)
     leave = viewer.close
     try:
         if isinstance(model, Loader):
             print(f"cnnlens opens {model.name} at {viewer.url}", flush=True)
-            tab.soon()
+            tab.soon(viewer.begun)
             try:
                 viewer.open()
             except Exception:
@@ -67,13 +72,16 @@ class _Tab:
 
     def __init__(self, url: str, wanted: bool) -> None:
         self._url, self._left = url, threading.Semaphore(int(wanted))
-        self._timer = threading.Timer(0.3, self.now)
-        self._timer.daemon = True
         self._wanted = wanted
 
-    def soon(self) -> None:
-        """In a moment, from another thread."""
-        self._timer.start()
+    def soon(self, begun: threading.Event) -> None:
+        """A moment after the opening has begun, from another thread."""
+        threading.Thread(target=self._after, args=(begun,), name="cnnlens-tab", daemon=True).start()
+
+    def _after(self, begun: threading.Event) -> None:
+        begun.wait(3.0)
+        time.sleep(0.3)
+        self.now()
 
     def now(self) -> None:
         """At once, if it has not been opened."""
@@ -109,6 +117,8 @@ class Viewer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        deadline: float = DEADLINE,
+        memory_limit: int | None = None,
     ) -> None:
         if not isinstance(model, (Model, Loader)):
             raise UsageError(
@@ -122,7 +132,11 @@ class Viewer:
         host = "127.0.0.1" if host.lower() == "localhost" else host.strip("[]")
         bound = _bound(host, port)  # before anything is begun that would have to be ended
         try:
-            self._desk = InProcess(model, images)
+            self._desk: Front = (
+                Worker(model, images, deadline=deadline, memory=memory_limit)
+                if isinstance(model, Loader)
+                else InProcess(model, images)
+            )
         except BaseException:
             bound.close()
             raise
@@ -137,8 +151,13 @@ class Viewer:
         """What the model is called."""
         return str(self._desk.opening()["name"])
 
+    @property
+    def begun(self) -> threading.Event:
+        """Set when the file is being opened: the process that does it may take a moment to start."""
+        return self._desk.begun
+
     def open(self) -> None:
-        """Open a model that came as a Loader, in the thread that calls; raises what that raises."""
+        """Have a model that came as a Loader opened, and wait for it; raises what its opening raises."""
         self._desk.open()
 
     def leave(self, coming: bool = False, patience: float = 3.0) -> None:

@@ -4,40 +4,52 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browser import watch
 from flask.testing import FlaskClient
+from viewer_guests import with_guests
 from viewer_help import API, finished, png_of
 
 import cnnlens
 from cnnlens import registry
 from cnnlens.testing import tiny_model
-from cnnlens.viewer import InProcess, create_app
+from cnnlens.viewer import Desk, InProcess, Loader, Worker, create_app
 
 CHROMIUM = "/usr/bin/chromium"
 
 
 @pytest.fixture(scope="session")
 def plugins() -> registry.Registry:
-    """Our own visualisers and the guests of this folder: one that breaks, one that waits, one that leaves."""
-    ours = registry.installed()
-    guest = registry.find([EntryPoint("guests", "viewer_guests", registry.GROUP)])
-    problems = (registry.Problem("broken:guest", "ImportError: it wants what is not there"),)
-    return registry.Registry(
-        {**ours.visualisers, **guest.visualisers}, (*ours.plugins, *guest.plugins), problems
-    )
+    """Our own visualisers and the guests of this folder."""
+    return with_guests()
+
+
+#: Where every test that has a desk is run with each kind of it.
+FOR_BOTH = ("test_viewer_api", "test_viewer_jobs")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Both desks pass the same tests."""
+    if "desk" in metafunc.fixturenames and metafunc.module.__name__ in FOR_BOTH:
+        metafunc.parametrize("desk", ["in process", "worker"], indirect=True)
 
 
 @pytest.fixture
-def desk(tmp_path: Path, plugins: registry.Registry) -> Iterator[InProcess]:
+def desk(request: pytest.FixtureRequest, tmp_path: Path, plugins: registry.Registry) -> Iterator[Desk]:
     """A desk with the NumPy network and two pictures: a file, and bytes."""
     file = tmp_path / "first <b>.png"
     file.write_bytes(png_of(1))
-    desk = InProcess(tiny_model(), [file, png_of(2)], plugins=plugins, queue=3)
+    images: list[Any] = [file, png_of(2)]
+    if getattr(request, "param", "") == "worker":
+        worker = Worker(Loader("tiny", tiny_model), images, plugins=with_guests, queue=3)
+        worker.open()
+        yield worker
+        worker.close()
+        return
+    desk = InProcess(tiny_model(), images, plugins=plugins, queue=3)
     yield desk
     desk.close()
 
@@ -51,7 +63,7 @@ class Buffered(FlaskClient):
 
 
 @pytest.fixture
-def client(desk: InProcess) -> FlaskClient:
+def client(desk: Desk) -> FlaskClient:
     """A client of the whole application, the guard included."""
     app = create_app(desk)
     app.testing = False  # errors are to be told as in use
@@ -60,7 +72,7 @@ def client(desk: InProcess) -> FlaskClient:
 
 
 @pytest.fixture
-def image(desk: InProcess) -> str:
+def image(desk: Desk) -> str:
     """The id of the first picture."""
     return str(desk.images()[0]["id"])
 

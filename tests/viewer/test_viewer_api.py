@@ -17,7 +17,7 @@ from viewer_help import API, error, finished, png_of, upload
 
 import cnnlens
 from cnnlens.images import MAX_BYTES
-from cnnlens.viewer import InProcess, create_app
+from cnnlens.viewer import Desk, InProcess, create_app
 from cnnlens.viewer.openapi import document
 
 Run = Any
@@ -100,7 +100,7 @@ def test_a_file_that_vanished_is_told_by_its_name_alone(
     assert answer.status_code == 422 and str(tmp_path) not in answer.text
 
 
-def test_several_pictures_and_classes_in_one_request(client: FlaskClient, desk: InProcess, run: Run) -> None:
+def test_several_pictures_and_classes_in_one_request(client: FlaskClient, desk: Desk, run: Run) -> None:
     ids = [one["id"] for one in desk.images()]
     asked = {"name": "feature-maps", "settings": {"layer": "relu"}}
     job = run("saliency", asked, "filter-weights", images=ids, top=2)
@@ -248,7 +248,7 @@ def test_the_document_and_the_routes_say_the_same(client: FlaskClient) -> None:
             assert named == set(re.findall(r"{(\w+)}", path)), path
 
 
-def test_every_kind_of_target_is_asked_for_by_text(run: Run, image: str, desk: InProcess) -> None:
+def test_every_kind_of_target_is_asked_for_by_text(run: Run, image: str, desk: Desk) -> None:
     second = desk.images()[1]["id"]
     targets = [
         "top1", "1", "square", "square - circle", "p(square)", "p(top1) - p(circle)", "relu[2]",

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from viewer_help import API, error, finished, png_of
 
 from cnnlens.testing import tiny_model
-from cnnlens.viewer import InProcess
+from cnnlens.viewer import Desk, InProcess
 from cnnlens.viewer.shelf import Shelf
 
 Run = Any
@@ -67,7 +67,7 @@ def test_a_guest_that_fails_is_one_answer_among_others(client: FlaskClient, run:
     assert fine["error"] is None and job["state"] == "done"
 
 
-def test_a_result_is_made_once(client: FlaskClient, desk: InProcess, image: str, run: Run) -> None:
+def test_a_result_is_made_once(client: FlaskClient, desk: Desk, image: str, run: Run) -> None:
     first = run("grad-cam", images=[image], targets=["circle"])["results"][0]["id"]
     made = desk.result(first)
     last = {"name": "grad-cam", "settings": {"layer": "last"}}  # the same, said otherwise
@@ -79,7 +79,7 @@ def test_a_result_is_made_once(client: FlaskClient, desk: InProcess, image: str,
     assert other != first
 
 
-def test_ids_of_another_start_are_others(desk: InProcess, image: str, run: Run) -> None:
+def test_ids_of_another_start_are_others(desk: Desk, image: str, run: Run) -> None:
     id = run("filter-weights")["results"][0]["id"]
     other = InProcess(tiny_model(), [png_of(1)])
     try:
@@ -91,7 +91,7 @@ def test_ids_of_another_start_are_others(desk: InProcess, image: str, run: Run) 
         other.close()
 
 
-def test_many_at_once_get_the_answers_of_one(client: FlaskClient, desk: InProcess, run: Run) -> None:
+def test_many_at_once_get_the_answers_of_one(client: FlaskClient, desk: Desk, run: Run) -> None:
     ids = [one["id"] for one in desk.images()]
     alone = {
         (id, target): desk.result(
@@ -123,7 +123,7 @@ def test_many_at_once_get_the_answers_of_one(client: FlaskClient, desk: InProces
     assert not wrong
 
 
-def test_closing_stops_the_thread_and_the_work(desk: InProcess, client: FlaskClient, image: str) -> None:
+def test_closing_stops_the_thread_and_the_work(desk: Desk, client: FlaskClient, image: str) -> None:
     until_running(client, slow(client, image)["id"])
     desk.close()
     assert not any(t.name == "cnnlens-desk" and t.is_alive() for t in threading.enumerate())

@@ -19,44 +19,33 @@ from typing import Any
 import pytest
 from browser import until, watch
 from click.testing import CliRunner
+from needs import need
 from PIL import Image
 from viewer_help import png_of
+from viewer_loaders import Flag, Slow
 
-import cnnlens
 from cnnlens.cli import main
 from cnnlens.errors import CannotOpen
-from cnnlens.testing import tiny_model
-from cnnlens.viewer import InProcess, Loader, Viewer, create_app, serve
+from cnnlens.viewer import Viewer, Worker, create_app, serve
+from cnnlens.viewer.crossing import Unforeseen
 from cnnlens.viewer.desk import Loading, read_request
 
-#: A viewer in a process of its own, whose model comes when a line is typed.
+#: A viewer in a process of its own, whose model comes when there is a file `go` in the folder.
 WAITS = """
 import sys
-from cnnlens.testing import tiny_model
+from functools import partial
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from viewer_loaders import comes_when_told
 from cnnlens.viewer import Loader, serve
-def load():
-    sys.stdin.readline()
-    return tiny_model()
-serve(Loader("tiny.pt", load, 2_500_000), [], port=0, open_browser=False)
+serve(Loader("tiny.pt", partial(comes_when_told, Path({folder!r})), 2_500_000), [], port=0, open_browser=False)
 """
 FRAMEWORKS = ("torch", "keras", "jax", "tensorflow")
 
 
-class Slow:
-    """A model that comes, or fails to, when it is told."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.go, self.begun, self.done = threading.Event(), threading.Event(), False
-        self._error = error
-        self.loader = Loader("slow <b>.pt", self._load, 12_300_000)
-
-    def _load(self) -> cnnlens.Model:
-        self.begun.set()
-        assert self.go.wait(30)
-        self.done = True
-        if self._error:
-            raise self._error
-        return tiny_model()
+def waits(folder: Path) -> str:
+    """The code of such a viewer."""
+    return WAITS.format(tests=str(Path(__file__).parent), folder=str(folder))
 
 
 @pytest.fixture
@@ -70,12 +59,12 @@ def opening() -> Iterator[Callable[[Slow], Viewer]]:
         def open_it() -> None:
             try:
                 viewer.open()
-            except (CannotOpen, RuntimeError):
+            except (CannotOpen, Unforeseen):
                 viewer.leave()
 
         running.append((slow, threading.Thread(target=open_it), viewer))
         running[-1][1].start()
-        assert slow.begun.wait(10)
+        assert slow.begun.wait()
         return viewer
 
     yield start
@@ -87,16 +76,16 @@ def opening() -> Iterator[Callable[[Slow], Viewer]]:
 
 def get(url: str) -> Any:
     """The answer, JSON or text."""
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=30) as answer:
         text = answer.read().decode()
         return json.loads(text) if "json" in answer.headers["Content-Type"] else text
 
 
-def test_the_page_is_there_before_the_model(opening: Callable[[Slow], Viewer]) -> None:
-    slow = Slow()
+def test_the_page_is_there_before_the_model(opening: Callable[[Slow], Viewer], tmp_path: Path) -> None:
+    slow = Slow(tmp_path)
     viewer = opening(slow)
     page = get(viewer.url)
-    assert not slow.done, "the loader has not returned"
+    assert not slow.done.is_set(), "the loader has not returned"
     assert "Opening slow &lt;b&gt;.pt" in page and "slow <b>" not in page and "11.7 MiB" in page
     told = get(viewer.url + "api/v1/state")
     assert told["opening"]["state"] == "loading" and told["opening"]["bytes"] == 12_300_000
@@ -104,7 +93,7 @@ def test_the_page_is_there_before_the_model(opening: Callable[[Slow], Viewer]) -
     drawn = f"{viewer.url}api/v1/images/{told['images'][0]['id']}/original.png"
     with urllib.request.urlopen(drawn, timeout=10) as answer:
         assert Image.open(io.BytesIO(answer.read())).size == (10, 12)
-    assert not slow.done
+    assert not slow.done.is_set()
     threading.Timer(0.2, slow.go.set).start()
     while (told := get(viewer.url + "api/v1/state?wait=2"))["opening"]["state"] == "loading":
         pass
@@ -113,9 +102,9 @@ def test_the_page_is_there_before_the_model(opening: Callable[[Slow], Viewer]) -
     assert 'id="start"' in get(viewer.url)
 
 
-def test_what_needs_the_model_says_when_to_come_again() -> None:
-    slow = Slow()
-    desk = InProcess(slow.loader, [png_of(1)])
+def test_what_needs_the_model_says_when_to_come_again(tmp_path: Path) -> None:
+    slow = Slow(tmp_path)
+    desk = Worker(slow.loader, [png_of(1)])
     client = create_app(desk).test_client()
     image = desk.images()[0]["id"]
     asked = {"visualisers": [{"name": "saliency"}], "images": [image]}
@@ -146,13 +135,14 @@ def test_what_needs_the_model_says_when_to_come_again() -> None:
         (RuntimeError("/secret/path"), "something unforeseen (RuntimeError)"),
     ],
 )
-def test_a_failure_is_told_to_all_who_wait(error: Exception, words: str) -> None:
-    slow = Slow(error)
-    desk = InProcess(slow.loader)
+def test_a_failure_is_told_to_all_who_wait(error: Exception, words: str, tmp_path: Path) -> None:
+    slow = Slow(tmp_path, error)
+    desk = Worker(slow.loader)
     client = create_app(desk).test_client()
     slow.go.set()
-    with pytest.raises(type(error)):
+    with pytest.raises(Exception, match=str(error)) as raised:
         desk.open()
+    assert type(raised.value).__name__ == type(error).__name__
     told = client.get("/api/v1/state?wait=2").json["opening"]
     assert told["state"] == "failed" and words in told["error"]["message"]
     page = client.get("/").text
@@ -163,8 +153,10 @@ def test_a_failure_is_told_to_all_who_wait(error: Exception, words: str) -> None
     desk.close()
 
 
-def test_the_page_in_a_browser_becomes_the_viewer(chromium: Any, opening: Callable[[Slow], Viewer]) -> None:
-    slow, wrong = Slow(), []
+def test_the_page_in_a_browser_becomes_the_viewer(
+    chromium: Any, opening: Callable[[Slow], Viewer], tmp_path: Path
+) -> None:
+    slow, wrong = Slow(tmp_path), []
     viewer = opening(slow)
     page = chromium.new_page()
     watch(page, viewer.url, wrong)
@@ -172,7 +164,7 @@ def test_the_page_in_a_browser_becomes_the_viewer(chromium: Any, opening: Callab
     assert page.locator("#waiting h2").inner_text() == "Opening slow <b>.pt"
     until(page, "document.querySelector('.photo img').naturalWidth > 1")
     until(page, "document.querySelector('#elapsed').textContent !== '0 s'")
-    assert not slow.done
+    assert not slow.done.is_set()
     slow.go.set()
     page.wait_for_selector("#maps .sheet.ready", timeout=30_000)
     assert page.locator("#maps h2").inner_text() == "relu", "the address was kept"
@@ -181,9 +173,9 @@ def test_the_page_in_a_browser_becomes_the_viewer(chromium: Any, opening: Callab
 
 
 def test_the_page_in_a_browser_says_why_there_is_none(
-    chromium: Any, opening: Callable[[Slow], Viewer]
+    chromium: Any, opening: Callable[[Slow], Viewer], tmp_path: Path
 ) -> None:
-    slow, wrong = Slow(CannotOpen("slow.pt holds <b>no</b> model")), []
+    slow, wrong = Slow(tmp_path, CannotOpen("slow.pt holds <b>no</b> model")), []
     viewer = opening(slow)
     page = chromium.new_page(viewport={"width": 320, "height": 640})
     watch(page, viewer.url, wrong)
@@ -197,41 +189,74 @@ def test_the_page_in_a_browser_says_why_there_is_none(
     assert wrong == []
 
 
-def test_the_web_side_brings_in_no_framework_while_it_waits() -> None:
-    code = WAITS.replace("sys.stdin.readline()", "sys.stdin.readline(); print(held(), flush=True)")
-    code = f"held = lambda: [m for m in {FRAMEWORKS} if m in sys.modules]\n{code}"
-    with started(code) as (process, url):
-        for path in ("", "api/v1/state", "static/loading.js"):
-            get(url + path)
-        process.stdin.write("\n")
-        process.stdin.flush()
-        assert process.stdout.readline().strip() == "[]"
-        assert process.stdout.readline().startswith("cnnlens shows tiny at " + url)
+def test_the_web_side_brings_in_no_framework_whatever_it_serves() -> None:
+    """The demo, as the command line serves it: a picture, its maps in all shapes, and the end."""
+    need("torch")
+    need("efficientnet_lite_pytorch")
+    code = f"""
+import sys
+from cnnlens.cli import main
+main(["demo", "--port", "0", "--no-open"], standalone_mode=False)
+print("held:", [name for name in {FRAMEWORKS} if name in sys.modules])
+"""
+    with started(code, "EfficientNet-Lite0") as (process, url):
+        while get(url + "api/v1/state?wait=2")["opening"]["state"] == "loading":
+            pass
+        get(url)
+        image = get(url + "api/v1/images")["images"][0]["id"]
+        asked = {"visualisers": [{"name": "feature-maps"}, {"name": "grad-cam"}], "images": [image]}
+        told = post(url + "api/v1/jobs", asked)
+        while told["state"] in ("queued", "running"):
+            told = get(f"{url}api/v1/jobs/{told['id']}?wait=2")
+        for answer in told["results"]:
+            assert answer["error"] is None
+            for shape in ("", "/panels/0.png", *(f"/download.{one}" for one in ("npz", "html", "svg"))):
+                assert fetch(f"{url}api/v1/results/{answer['id']}{shape}")
+        assert fetch(f"{url}api/v1/images/{image}/input.png")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=20)
     assert process.returncode == 0 and "stopped" in out and err == ""
+    assert out.splitlines()[-1] == "held: []"
 
 
-def test_it_can_be_stopped_while_it_waits() -> None:
-    code = WAITS.replace("import sys\n", "import sys\nfrom cnnlens.cli import main\n")
-    code = code.replace("serve(", "main.commands['view'].callback = lambda **_: serve(").rstrip()
-    with started(f"{code}\nmain(['view', 'tiny.pt'])") as (process, url):
+def test_it_can_be_stopped_while_it_waits(tmp_path: Path) -> None:
+    code = waits(tmp_path).replace("import sys\n", "import sys\nfrom cnnlens.cli import main\n")
+    code = code.replace("serve(Loader", "main.commands['view'].callback = lambda **_: serve(Loader").rstrip()
+    with started(f"{code}\nmain(['view', 'tiny.pt'])", "tiny.pt") as (process, url):
         assert "Opening tiny.pt" in get(url)
+        assert Flag(tmp_path / "begun").wait()
+        begun = time.monotonic()
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=20)
+        assert time.monotonic() - begun < 10
     assert process.returncode == 1 and "Aborted!" in err and "Traceback" not in err
+
+
+def fetch(url: str) -> bytes:
+    """The answer's bytes."""
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return bytes(answer.read())
+
+
+def post(url: str, body: Any) -> Any:
+    """The answer to a POST, JSON."""
+    given = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), given)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
 
 
 class started:
     """A viewer in a process of its own, and its address."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, name: str) -> None:
+        self._name = name
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self._process: Any = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
 
     def __enter__(self) -> tuple[Any, str]:
         said = self._process.stdout.readline()
-        assert said.startswith("cnnlens opens tiny.pt at http://127.0.0.1:"), said
+        assert said.startswith(f"cnnlens opens {self._name} at http://127.0.0.1:"), said
         return self._process, said.split()[-1]
 
     def __exit__(self, *_: object) -> None:
@@ -267,9 +292,9 @@ def gone() -> bool:
 
 
 def test_a_page_that_waits_is_told_before_the_server_goes(
-    tabs: list[str], capsys: pytest.CaptureFixture[str]
+    tabs: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    slow, heard = Slow(CannotOpen("slow.pt is no model")), []
+    slow, heard = Slow(tmp_path, CannotOpen("slow.pt is no model")), []
 
     def visitor() -> None:
         while not tabs:

@@ -1,0 +1,224 @@
+"""The runner in another process: what is asked of it over the wire, and how long it may take to answer."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import Cancelled, OutOfTime, WorkerDied
+from ..model import Model
+from ..preprocess import InputSpec
+from ..registry import Registry
+from ..result import Result
+from .answers import input_of, read_facts, read_parts
+from .calls import Call, Calls, Said
+from .crossing import facts_of, packed, read_result
+from .desk import Busy, Loading, Request
+from .jobs import Part
+from .loading import Opening
+from .pictures import Pictures
+from .process import Process
+from .runner import Watched
+from .supervisor import Supervisor
+from .wire import Arrays, Garbled
+
+GRACE = 3.0  #: seconds that work has to stop by itself when it shall
+LOOK_UP = 0.05  #: seconds between two looks at whether it shall
+PATIENCE = 5.0  #: seconds that a question waits for a model that is at work
+HUNG = 60.0  #: seconds after which a question that nothing keeps waiting will have no answer
+
+
+class Remote:
+    """A model in a process of its own, which is started again when it dies.
+
+    Its facts are kept here, and told whatever becomes of it. `deadline` is how many seconds a part may take.
+    """
+
+    def __init__(
+        self,
+        opening: Opening,
+        open: Callable[[], Model],
+        plugins: Callable[[], Registry],
+        pictures: Pictures,
+        deadline: float,
+        memory: int | None,
+    ) -> None:
+        self._payload = np.frombuffer(pickle.dumps((open, plugins)), np.uint8)
+        self._opening, self._pictures, self._deadline, self._memory = opening, pictures, deadline, memory
+        self._facts: dict[str, Any] = {}
+        self._life = 0  # results of a model that was opened again have other ids: its file may be another
+        self._calls = Calls()
+        self._one = threading.Lock()  # parts run one at a time
+        self.supervisor = Supervisor(opening, self._start, self._hear, self._calls.lose)
+
+    # -- facts ------------------------------------------------------------------------------------
+
+    def model(self) -> dict[str, Any]:
+        """The model's facts."""
+        return dict(self._fact("model"))
+
+    def layers(self) -> list[dict[str, Any]]:
+        """The layers in call order."""
+        return list(self._fact("layers"))
+
+    def visualisers(self) -> list[dict[str, Any]]:
+        """Every visualiser with its settings for this model, or why it cannot read it."""
+        return list(self._fact("visualisers"))
+
+    def plugins(self) -> dict[str, Any]:
+        """What was loaded, and what was left out and why."""
+        return dict(self._fact("plugins"))
+
+    @property
+    def input(self) -> InputSpec:
+        """What the model expects to be fed."""
+        return input_of(self._fact("model"))
+
+    def visualiser(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """One visualiser, the given settings resolved, and what they cost; with its defaults it is known."""
+        known = next((told for told in self._fact("visualisers") if told.get("name") == name), None)
+        if not settings and known is not None and "words" in (known.get("verdict") or {}):
+            return dict(known)
+        asked = {"do": "tell", "name": name, "settings": packed(dict(settings))}
+        return facts_of(self._ask(asked).get("value"))
+
+    def _fact(self, name: str) -> Any:
+        if name not in self._facts:
+            self.supervisor.asked()  # which says why
+            raise Loading(f"{self._opening.name} is still being opened: try again in a moment")
+        return self._facts[name]
+
+    # -- work -------------------------------------------------------------------------------------
+
+    def parts(self, request: Request, salt: str) -> list[Part]:
+        """A request taken apart, where the model is."""
+        asked = {"do": "parts", "request": request.model_dump(), "salt": f"{salt}{self._life}"}
+        return read_parts(self._ask(asked).get("value"), request)
+
+    def run(self, part: Part, job: Watched) -> Result:
+        """Make one result. Raises WorkerDied, OutOfTime, Cancelled, and what the visualiser raised."""
+        with self._one:
+            while (process := self.supervisor.ready(LOOK_UP)) is None:
+                if job.stop.is_set():
+                    raise Cancelled("stopped on request")
+            with self._calls.to(process, job) as call:
+                process.send({"do": "run", "call": call.number, "part": packed(vars(part))})
+                try:
+                    said = self._watched(call, job)
+                finally:
+                    call.job = None
+            if said.what != "result":
+                process.kill(planned=False)
+                raise Garbled("a part ends as a result")
+            try:
+                return read_result(said.head.get("result"), said.arrays)
+            except Garbled:
+                process.kill(planned=False)
+                raise
+
+    def _watched(self, call: Call, job: Watched) -> Said:
+        """What a part comes to. One that shall stop, or took too long, is told so and after a while killed."""
+        late, stop, end = time.monotonic() + self._deadline, None, math.inf
+        while True:
+            try:
+                said = self._heard(call, LOOK_UP)
+            except Cancelled:
+                self.supervisor.finished()
+                raise stop or Cancelled("stopped on request") from None
+            except WorkerDied:
+                raise
+            except Exception:
+                self.supervisor.finished()
+                raise
+            if said is not None:
+                self.supervisor.finished()
+                return said
+            now = time.monotonic()
+            if stop is None and (job.stop.is_set() or now > late):
+                stop, end = self._why(job), now + GRACE
+                call.process.send({"do": "stop", "call": call.number})
+            if stop is not None and now > end:
+                call.process.kill()
+                raise stop
+
+    def _why(self, job: Watched) -> Exception:
+        if job.stop.is_set():
+            return Cancelled("stopped on request")
+        return OutOfTime(
+            f"it took more than {self._deadline:g} seconds and was stopped: choose settings that ask for less, or "
+            "give it more time with --deadline"
+        )
+
+    def _heard(self, call: Call, seconds: float) -> Said | None:
+        """What is said in a call, pictures that it asks for handed over."""
+        said = call.hear(seconds)
+        if said is None or said.what != "ask":
+            return said
+        try:
+            call.process.send(*self._given(call, said.head))
+        except Garbled:
+            raise
+        except Exception as error:
+            call.refuse(error)
+        return None
+
+    def _given(self, call: Call, head: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays]:
+        given = {"do": "give", "call": call.number, "error": None}
+        match head:
+            case {"what": "name", "text": str(text)}:
+                return given | {"id": self._pictures.find(text)}, ()
+            case {"what": "picture", "text": str(id)}:
+                image = self._pictures.open(id)
+                told = {"name": image.name, "digest": image.digest, "notes": list(image.notes)}
+                return given | told, (image.pixels,)
+        raise Garbled("a picture or a name is asked for")
+
+    def _ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a question that takes no job."""
+        process = self.supervisor.asked()
+        begun = time.monotonic()
+        with self._calls.to(process) as call:
+            process.send({**asked, "call": call.number})
+            while True:
+                said = self._heard(call, LOOK_UP * 20)
+                if said is not None:
+                    return said.head
+                waited = time.monotonic() - begun
+                if waited > PATIENCE and self._one.locked():
+                    raise Busy("the model is at work and cannot tell now: try again in a moment")
+                if waited > HUNG:
+                    process.kill()
+                    raise OutOfTime(f"no answer came within {HUNG:g} seconds")
+
+    def forget(self, id: str | None = None) -> None:
+        """Let go of what is known of a picture, or of all, there."""
+        process = self.supervisor.living
+        if process is not None:
+            process.send({"do": "forget", "id": id})
+
+    # -- the process ------------------------------------------------------------------------------
+
+    def _start(self, first: bool) -> Process:
+        process = Process()
+        process.send({"do": "open", "first": first, "memory": self._memory}, (self._payload,))
+        return process
+
+    def _hear(self, process: Process, head: dict[str, Any], arrays: Arrays) -> None:
+        """What a process says; raises Garbled where it may not."""
+        match head:
+            case {"say": "open", "name": str(name), "facts": facts}:
+                self._facts |= read_facts(facts)
+                self._life += 1
+                self.supervisor.opened(process, name)
+            case {"say": "begun"}:
+                self._opening.begun.set()
+            case {"say": "facts", "facts": facts}:
+                self._facts |= read_facts(facts)
+            case _:
+                self._calls.hear(process, head, arrays)
