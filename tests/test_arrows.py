@@ -97,7 +97,8 @@ ARROWS: dict[str, set[str]] = {
     },
     "viewer": {
         FACE, "arrays", "demo", "describe", "difference", "errors", "images", "labels", "layer", "look", "model",
-        "opening", "panels", "preprocess", "probe", "registry", "render", "result", "settings", "targets", "visualiser",
+        "opening", "panels", "preprocess", "probe", "receptive", "registry", "render", "result", "settings", "targets",
+        "visualiser",
     },
     "cli": {
         FACE, "candidates", "demo", "describe", "doctor", "errors", "files", "images", "labels", "layer", "look",

@@ -57,6 +57,12 @@ def layers() -> ResponseReturnValue:
     return jsonify({"layers": desk().layers()})
 
 
+@routes.get("/layers/<path:name>")
+def layer(name: str) -> ResponseReturnValue:
+    """One layer, closely."""
+    return jsonify(desk().layer(name))
+
+
 @routes.get("/visualisers")
 def visualisers() -> ResponseReturnValue:
     """Every visualiser, and whether it can read this model."""

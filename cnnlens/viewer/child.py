@@ -158,6 +158,8 @@ class Child:
         if head["do"] == "parts":
             parts = runner.parts(Request.model_validate(head["request"]), head["salt"])
             answer: Any = [part.told() | {"id": part.id} for part in parts]
+        elif head["do"] == "layer":
+            answer = runner.layer(head["name"])
         else:
             answer = runner.visualiser(head["name"], unpacked(head["settings"]))
         self.say({"say": "answer", "call": head["call"], "value": packed(answer)})

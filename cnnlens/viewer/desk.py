@@ -104,6 +104,9 @@ class Desk(Protocol):
     def layers(self) -> list[dict[str, Any]]:
         """The layers in call order."""
 
+    def layer(self, name: str) -> dict[str, Any]:
+        """One layer, closely: what a place of it sees of the picture, its weights, its work. Raises NotThere."""
+
     def visualisers(self) -> list[dict[str, Any]]:
         """Every visualiser: what it is, its settings for this model, or why it cannot read it."""
 

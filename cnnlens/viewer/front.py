@@ -64,6 +64,10 @@ class Front:
         """The layers in call order."""
         return self._runner.layers()
 
+    def layer(self, name: str) -> dict[str, Any]:
+        """One layer, closely: what a place of it sees of the picture, its weights, its work. Raises NotThere."""
+        return self._runner.layer(name)
+
     def visualisers(self) -> list[dict[str, Any]]:
         """Every visualiser with its settings for this model, or why it cannot read it."""
         return self._runner.visualisers()

@@ -6,12 +6,19 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..describe import describe_layer, describe_model, describe_settings, describe_visualiser
+from ..describe import (
+    describe_layer,
+    describe_layer_closely,
+    describe_model,
+    describe_settings,
+    describe_visualiser,
+)
 from ..errors import Cancelled, OutOfMemory, UnknownName
 from ..look import look
 from ..model import Model
 from ..preprocess import InputSpec
 from ..probe import Probe
+from ..receptive import Fields, receptive_fields
 from ..registry import Registry
 from ..result import Result
 from ..visualiser import Visualiser
@@ -30,6 +37,7 @@ class Local:
     def __init__(self, model: Model, registry: Registry, pictures: Gallery) -> None:
         self._model, self._registry, self._pictures = model, registry, pictures
         self._probes: Shelf[Probe] = Shelf(MAX_PROBES)
+        self._fields: Fields | None = None
 
     def model(self) -> dict[str, Any]:
         """The model's facts."""
@@ -38,6 +46,16 @@ class Local:
     def layers(self) -> list[dict[str, Any]]:
         """The layers in call order."""
         return [describe_layer(layer) for layer in self._model.layers]
+
+    def layer(self, name: str) -> dict[str, Any]:
+        """One layer, closely: what a place of it sees of the picture, its weights, its work. Raises NotThere."""
+        try:
+            self._model.layer(name)
+        except UnknownName as error:
+            raise NotThere("layer", name, error.known) from None
+        if self._fields is None:  # they hang on what the layers are, not on their weights
+            self._fields = receptive_fields(self._model)
+        return describe_layer_closely(self._model, name, self._fields)
 
     def visualisers(self) -> list[dict[str, Any]]:
         """Every visualiser with its settings for this model, or why it cannot read it."""

@@ -94,6 +94,12 @@ def _about() -> Operations:
         ),
         ("get", "/openapi.json"): _op("This document", 200),
         ("get", "/layers"): _op("The layers in call order", 200, fails=(503,)),
+        ("get", "/layers/{name}"): _op(
+            "One layer: what a place of it sees of the picture, its weights, its multiply-adds",
+            200,
+            fails=(404, 422, 503),
+            parameters=[name],
+        ),
         ("get", "/visualisers"): _op(
             "Every visualiser, and whether it can read this model", 200, fails=(503,)
         ),

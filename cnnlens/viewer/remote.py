@@ -67,6 +67,10 @@ class Remote:
         """The layers in call order."""
         return list(self._fact("layers"))
 
+    def layer(self, name: str) -> dict[str, Any]:
+        """One layer, closely: what a place of it sees of the picture, its weights, its work. Raises NotThere."""
+        return facts_of(self._ask({"do": "layer", "name": name}).get("value"))
+
     def visualisers(self) -> list[dict[str, Any]]:
         """Every visualiser with its settings for this model, or why it cannot read it."""
         return list(self._fact("visualisers"))

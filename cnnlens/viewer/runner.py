@@ -43,6 +43,9 @@ class Runner(Protocol):
     def layers(self) -> list[dict[str, Any]]:
         """The layers in call order."""
 
+    def layer(self, name: str) -> dict[str, Any]:
+        """One layer, closely: what a place of it sees of the picture, its weights, its work. Raises NotThere."""
+
     def visualisers(self) -> list[dict[str, Any]]:
         """Every visualiser with its settings for this model, or why it cannot read it."""
 
