@@ -46,7 +46,7 @@ MOST_VALUES = 2_000_000
 def result(id: str) -> ResponseReturnValue:
     """The manifest: the facts, and what each panel is, without the values of maps."""
     found = result_of(id)
-    told = {"id": id, "caption": found.caption, "facts": found.facts}
+    told = {"id": id, "caption": found.caption, "under": _under(found), "facts": found.facts}
     return _kept(jsonify(told | {"panels": [_described(p) for p in found.panels]}))
 
 
@@ -166,6 +166,13 @@ def _panel(found: Result, n: int) -> Panel:
 def _first_of(panel: Tiles) -> int:
     """The first tile that is asked for, which must be there."""
     return number_in("first", 0, 0, len(panel.values) - 1)
+
+
+def _under(found: Result) -> str:
+    """What stands under a result's title: of which picture, at which layer, in which time."""
+    facts = found.facts
+    layer = (facts.get("settings") or {}).get("layer")
+    return " · ".join(str(one) for one in (facts.get("image"), layer, f"{facts['seconds']:.2g} s") if one)
 
 
 def _described(panel: Panel) -> dict[str, Any]:

@@ -91,11 +91,7 @@ export function begin(told) {
 	dark.addEventListener("change", repaint);
 	$("theme").addEventListener("click", () => {
 		document.documentElement.dataset.theme = theme() === "dark" ? "light" : "dark";
-		try {
-			localStorage.setItem("cnnlens-theme", theme());
-		} catch (error) {
-			console.info("not remembered", error);
-		}
 		repaint();
+		localStorage.setItem("cnnlens-theme", theme()); // last: a browser may forbid it
 	});
 }

@@ -16,7 +16,7 @@ async function draw(other, visualisers, host, layer, mine, signal) {
 	const rest = pictures.all().filter((one) => one !== mine).map((one) => [one.id, one.name]);
 	const options = [...(other && mine ? [["model", other.name]] : []), ...rest];
 	const [id, name] = options.find(([id]) => id === state.get("with")) ?? options[0] ?? [];
-	if (!id) return host.replaceChildren(hint("There is nothing to compare with: add a second picture, or open two checkpoints, cnnlens view A --against B."));
+	if (!id) return host.replaceChildren(hint("Nothing to compare with yet: add a picture, or open two checkpoints, cnnlens view A --against B."));
 	const vis = visualisers.find((one) => one.name === state.get("by", "feature-maps")) ?? visualisers[0];
 	const reads = vis.settings.find((one) => one.kind === "layer")?.choices?.includes(layer?.name);
 	const settings = !reads ? {} : vis.name === "feature-maps" ? maps.settings(layer, "index") : state.get("layer") ? { layer: layer.name } : {};

@@ -11,7 +11,7 @@ const named = (name) => known.find((layer) => layer.name === name);
 export const current = () => named(state.get("layer")) ?? named(fallback) ?? null;
 
 /** What leads to a layer: its maps, in the screen that shows maps. */
-export const towards = (layer) => ({ layer, unit: null, page: null, ...(state.get("view") === "compare" ? {} : { view: null }) });
+const towards = (layer) => ({ layer, unit: null, page: null, ...(state.get("view") === "compare" ? {} : { view: null }) });
 
 export function begin(start) {
 	({ layers: known, layer: fallback } = start);

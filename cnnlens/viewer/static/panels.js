@@ -24,11 +24,9 @@ export function savable(ids) {
  *  the card's stead, `limits` are a scale it shares, `field(y, x)` is what a place sees of the picture. */
 export function card(told, image, options = {}) {
 	const { facts } = told;
-	const chance = typeof facts.probability === "number" ? ` ${facts.probability.toFixed(3)}` : "";
-	const meta = [facts.image, facts.settings?.layer, `${number(facts.seconds)} s`].filter(Boolean).join(" · ");
 	const views = told.panels.map((panel, n) => view(told, panel, n, image, n ? { limits: options.limits } : options));
 	const element = h("article.card",
-		h("header", h("h3", options.title ?? facts.title, facts.target_name ? [" · ", h("b", facts.target_name), h("span.num", chance)] : ""), fact(meta)),
+		h("header", h("h3", options.title ?? facts.title, facts.target_name ? [" · ", h("b", facts.target_name), " ", h("span.num", facts.probability?.toFixed?.(3))] : ""), fact(told.under)),
 		views, foot(told));
 	return Object.assign(element, { point: (at) => views[0]?.point?.(at) });
 }

@@ -3,7 +3,6 @@ import { $, fact, h, icon, said, sign, times } from "./dom.js";
 import * as api from "./api.js";
 import * as state from "./state.js";
 
-const MOST = 32 * 2 ** 20;
 let pictures = [];
 let model = null;
 let bars = [];
@@ -86,7 +85,7 @@ export async function take(files) {
 	let last = null;
 	for (const file of files) {
 		try {
-			if (file.size > MOST) throw new Error(`${file.name} has ${Math.round(file.size / 2 ** 20)} MiB; pictures may have 32. Make it smaller first.`);
+			if (file.size > 2 ** 25) throw new Error(`${file.name} is larger than 32 MiB: make it smaller first.`);
 			last = (await api.upload(file)).images[0];
 			if (!pictures.some((one) => one.id === last.id)) pictures.push(last);
 		} catch (error) {

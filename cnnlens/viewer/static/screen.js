@@ -1,4 +1,4 @@
-// A screen that shows what was asked of the model: drawn anew when what it is of has changed, and only then.
+// A screen is drawn anew when what it is of has changed, and only then.
 import { $, retry } from "./dom.js";
 import * as api from "./api.js";
 import * as layers from "./layers.js";

@@ -101,8 +101,8 @@ export function legend(result, n, panel, limits = panel.limits, hint = "") {
 			words.textContent = hint;
 			return bar.point(null);
 		}
-		const { i = null, name, y, x } = at;
-		maps[i] ??= api.values(result, n, i === null ? "" : `?first=${i}&count=1`).then((told) => (i === null ? told.values : told.values[0]), () => null);
+		const { i, name, y, x } = at;
+		maps[i] ??= api.values(result, n, i === undefined ? "" : `?first=${i}&count=1`).then(({ values }) => (i === undefined ? values : values[0]), () => null);
 		const value = (await maps[i])?.[y]?.[x];
 		if (newest !== at || value === undefined) return undefined;
 		words.textContent = `${name ? `${name} · ` : ""}y ${y}, x ${x} · ${rgb ? value.map(number).join(", ") : number(value)}`;
