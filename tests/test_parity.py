@@ -36,7 +36,14 @@ def test_parity_covers_every_visualiser(pair: tuple[dict[str, Any], dict[str, An
     first = {"class-probabilities", "feature-maps", "filter-weights", "saliency", "occlusion", "grad-cam"}
     first |= {"cam", "grad-cam++", "xgrad-cam", "hires-cam", "layer-cam", "eigen-cam", "eigen-grad-cam"}
     first |= {"smooth-grad-cam++", "score-cam", "ablation-cam", "finer-cam", "full-grad"}
-    first |= {"input-x-gradient", "smoothgrad", "integrated-gradients", "gradient-shap", "guided-grad-cam", "unit"}
+    first |= {
+        "input-x-gradient",
+        "smoothgrad",
+        "integrated-gradients",
+        "gradient-shap",
+        "guided-grad-cam",
+        "unit",
+    }
     assert first <= shown <= {visualiser.name for visualiser in cnnlens.visualisers()}
 
 
