@@ -11,7 +11,7 @@ from .errors import Unmet
 from .layer import Layer
 from .model import Model
 from .outputs import Output
-from .receptive import Fields, ReceptiveField, receptive_fields
+from .receptive import ReceptiveField, ReceptiveFields, receptive_fields
 from .registry import Plugin
 from .visualiser import Visualiser
 
@@ -116,7 +116,7 @@ def describe_layer(layer: Layer) -> dict[str, Any]:
     }
 
 
-def describe_layer_closely(model: Model, name: str, fields: Fields | None = None) -> dict[str, Any]:
+def describe_layer_closely(model: Model, name: str, fields: ReceptiveFields | None = None) -> dict[str, Any]:
     """All of `describe_layer`, and what one layer alone is asked for.
 
     `field` is what one place sees of the model's input, {size, stride, start} in pixels, (rows, columns) each, or

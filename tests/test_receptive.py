@@ -97,6 +97,8 @@ def test_a_field_is_what_the_gradient_reaches(seed: int) -> None:
     model = positive(*drawn(seed), side=(60, 110))
     fields = cnnlens.receptive_fields(model)
     names = maps_of(model, fields)
+    again = cnnlens.receptive_fields(model, model.tape(np.full((1, 60, 110, 3), 0.3, np.float32)))
+    assert again == fields and again.why == fields.why
     assert len(names) >= 10 and list(fields) == [layer.name for layer in model.layers]
     reached = 0
     for name, i, j in units_of(model, names, 3):
@@ -229,7 +231,9 @@ def test_networks_that_work_along_the_last_axis() -> None:
         ("mobilenet_v2", "features", 491, 32, -245),
     ],
 )
-def test_known_networks(name: str, layer: str, size: int, stride: int, start: int) -> None:
+def test_known_networks_by_the_recurrence(name: str, layer: str, size: int, stride: int, start: int) -> None:
+    """By hand, size + (kernel - 1) × stride so far: ResNet-50 has 7, 11 behind the pool, then + 8 (3 times), + 8 and
+    + 16 (3 times), + 16 and + 32 (5 times), + 32 and + 64 (twice): 427."""
     torchvision = need("torchvision")
     net = getattr(torchvision.models, name)(weights=None)
     if hasattr(net, "classifier"):  # its weights are many and not asked for

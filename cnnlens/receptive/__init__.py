@@ -13,13 +13,13 @@ import numpy as np
 
 from ..model import Model
 from ..tape import Tape
-from .following import followed
+from .following import Known, Moved, followed
 from .span import ReceptiveField, Span
 
-__all__ = ["Fields", "ReceptiveField", "Span", "receptive_fields"]
+__all__ = ["ReceptiveField", "ReceptiveFields", "Span", "receptive_fields"]
 
 
-class Fields(dict[str, ReceptiveField | None]):
+class ReceptiveFields(dict[str, ReceptiveField | None]):
     """The receptive field of each layer by name, in call order; None where there is none, and `why` says why."""
 
     def __init__(self, fields: Mapping[str, ReceptiveField | None], why: Mapping[str, str]) -> None:
@@ -27,7 +27,7 @@ class Fields(dict[str, ReceptiveField | None]):
         self.why = dict(why)  #: for each layer without a field, the reason in words
 
 
-def receptive_fields(model: Model, tape: Tape | None = None) -> Fields:
+def receptive_fields(model: Model, tape: Tape | None = None) -> ReceptiveFields:
     """The receptive field of every layer, by name and in call order. Cost: one recorded pass, unless a `tape` is given.
 
     None where every place may see the whole picture (behind a dense layer, global pooling or attention, and behind
@@ -42,10 +42,10 @@ def receptive_fields(model: Model, tape: Tape | None = None) -> Fields:
     why: dict[str, str] = {}
     for layer in model.layers:
         place = tape.layers.get(layer.name)
-        found = "it does not lie between the picture and the scores" if place is None else known[place]
+        found: Known = "it does not lie between the picture and the scores" if place is None else known[place]
         fields[layer.name] = found if isinstance(found, ReceptiveField) else None
         if isinstance(found, str):
             why[layer.name] = found
-        elif found is not None and not isinstance(found, ReceptiveField):
+        elif isinstance(found, Moved):
             why[layer.name] = f"its output {layer.shape} has no rows and columns"
-    return Fields(fields, why)
+    return ReceptiveFields(fields, why)

@@ -18,8 +18,9 @@ def probed(
     """The field after calls, one behind the other, where the first read a map of that field and shape at `position`.
 
     Places in the middle of the output must hang on places that move along evenly, and those at its border on what
-    then follows. None where they do not: all see everything, or each something else. Raises Unmet where a call has
-    no derivative.
+    then follows. None where they do not: all see everything, or each something else. A call that picks one of several
+    by value could see more than was met here; it would have to pick alike everywhere, in all channels. Raises Unmet
+    where a call has no derivative.
     """
     info = calls[-1].info
     if info.kind == "resize" and any(out % size for out, size in zip(info.shape[:2], shape[:2], strict=True)):

@@ -16,6 +16,7 @@ from cnnlens import (
     Probe,
     ReceptiveField,
     Table,
+    Tape,
     Tiles,
     errors,
     hookimpl,
@@ -58,15 +59,7 @@ def unit(
             f"unit: setting 'unit' should be from 0 to {maps.shape[-1] - 1}, got {unit}: "
             f"{layer} has {maps.shape[-1]} maps"
         )
-    one, tape, why = maps[..., unit], None, ""
-    try:
-        tape = probe.tape
-    except errors.Unmet as error:
-        why = str(error)
-    field = None
-    if tape is not None:
-        fields = receptive_fields(probe.model, tape)
-        field, why = fields[layer], fields.why.get(layer, "")
+    one, (tape, field, why) = maps[..., unit], _field_of(probe, layer)
     shown = Heatmap(
         one,
         signed=bool((maps < 0).any()),
@@ -77,6 +70,16 @@ def unit(
     found = kernel_of(probe.model, layer, unit, tape)
     kernel = (kernel_panel(found),) if found is not None else ()
     return shown, *kernel, *_seen(probe, one, field, why, places), statistics(one, field)
+
+
+def _field_of(probe: Probe, layer: str) -> tuple[Tape | None, ReceptiveField | None, str]:
+    """The tape of this picture and the layer's receptive field, or why there is none."""
+    try:
+        tape = probe.tape
+    except errors.Unmet as error:
+        return None, None, str(error)
+    fields = receptive_fields(probe.model, tape)
+    return tape, fields[layer], fields.why.get(layer, "")
 
 
 def _seen(
