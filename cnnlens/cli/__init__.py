@@ -15,6 +15,7 @@ import click
 
 from ..errors import CnnlensError, UsageError
 from .arguments import bytes_in, check_out, key_values, open_model
+from .door import DOOR, door, door_options
 from .printing import hand_out, layer_row, output_row, place_row, print_visualiser
 from .progress import Progress
 
@@ -83,37 +84,32 @@ def main() -> None:
 
 
 @main.command()
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes any free one"
-)
-@click.option("--no-open", is_flag=True, help="do not open a browser")
+@door_options
 @_memory
-def demo(port: int, no_open: bool, memory: str | None) -> None:
+def demo(memory: str | None, **given: Any) -> None:
     """The viewer on a real network (EfficientNet-Lite0, ImageNet) and real photographs, a cat first."""
     from ..demo import demo_images, demo_model, demo_weights
     from ..viewer import Loader, serve
 
     name, size = "EfficientNet-Lite0", demo_weights().stat().st_size
-    serve(Loader(name, lambda: demo_model(memory), size), demo_images(), port=port, open_browser=not no_open)
+    serve(Loader(name, lambda: demo_model(memory), size), demo_images(), **door(given))
 
 
 @main.command()
 @click.argument("model")
 @click.argument("images", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--host", default="127.0.0.1", show_default=True, help="where to listen")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes any free one"
-)
-@click.option("--no-open", is_flag=True, help="do not open a browser")
+@door_options
 @model_options
-def view(model: str, images: tuple[Path, ...], host: str, port: int, no_open: bool, **opening: Any) -> None:
+def view(model: str, images: tuple[Path, ...], **given: Any) -> None:
     """The viewer on your checkpoint MODEL and on IMAGES, files or folders."""
     from ..images import find_images
     from ..viewer import Loader, serve
 
+    where = door(given)
+    opening = {name: value for name, value in given.items() if name not in DOOR}
     pictures = find_images(list(images))
     loader = Loader(Path(model).name or model, lambda: open_model(model, opening), bytes_in(Path(model)))
-    serve(loader, pictures, host=host, port=port, open_browser=not no_open)
+    serve(loader, pictures, **where)
 
 
 @main.command()

@@ -71,7 +71,7 @@ def recolourings(turns: int) -> list[tuple[float, float]]:
     from cnnlens.demo import demo_images, demo_model
     from cnnlens.viewer import Viewer
 
-    with Viewer(demo_model(), demo_images()) as viewer, sync_playwright() as playwright:
+    with Viewer(demo_model(), demo_images(), token=False) as viewer, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
         asked: list[str] = []

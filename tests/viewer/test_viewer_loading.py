@@ -37,7 +37,7 @@ from cnnlens.viewer import Loader, serve
 def load():
     sys.stdin.readline()
     return tiny_model()
-serve(Loader("tiny.pt", load, 2_500_000), [], port=0, open_browser=False)
+serve(Loader("tiny.pt", load, 2_500_000), [], port=0, token=False, open_browser=False)
 """
 FRAMEWORKS = ("torch", "keras", "jax", "tensorflow")
 
@@ -65,7 +65,7 @@ def opening() -> Iterator[Callable[[Slow], Viewer]]:
     running: list[tuple[Slow, threading.Thread, Viewer]] = []
 
     def start(slow: Slow) -> Viewer:
-        viewer = Viewer(slow.loader, [png_of(1), png_of(2)])
+        viewer = Viewer(slow.loader, [png_of(1), png_of(2)], token=False)
 
         def open_it() -> None:
             try:
@@ -283,7 +283,7 @@ def test_a_page_that_waits_is_told_before_the_server_goes(
     page.start()
     threading.Timer(1.0, slow.go.set).start()
     with pytest.raises(CannotOpen):
-        serve(slow.loader, port=0)
+        serve(slow.loader, port=0, token=False)
     page.join(10)
     assert heard[-1] == "slow.pt is no model" and len(tabs) == 1 and gone()
     with pytest.raises(urllib.error.URLError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,40 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
+from cnnlens.viewer.security import HEADERS
+
 API = "/api/v1"
+TOKEN = "a-token-that-tests-know"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+class Validated:
+    """WSGI middleware that fails on an answer without each header once, or with one that opens a door."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Answer one request."""
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            check_headers(headers, f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}: {status}")
+            return start_response(status, headers, exc_info)
+
+        return self._app(environ, start)
+
+
+def check_headers(headers: Iterable[tuple[str, str]], where: str) -> None:
+    """Fail unless these are the headers of an answer that a browser may have."""
+    found: dict[str, list[str]] = {}
+    for name, value in headers:
+        found.setdefault(name.lower(), []).append(value)
+    for name, value in HEADERS:
+        assert found.get(name.lower()) == [value], (where, name, found)
+    kept = found.get("cache-control", [""])
+    assert len(kept) == 1 and re.search("no-store|no-cache|private", kept[0]), (where, kept)
+    assert not [name for name in found if name.startswith("access-control-")], where
+    assert TOKEN not in str(headers), where
 
 
 def png_of(seed: int, size: tuple[int, int] = (12, 10)) -> bytes:

@@ -1,0 +1,47 @@
+"""The path that a proxy serves the viewer under: `/user/ada/proxy/8765`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_OURS = ("api", "static")  #: first parts of our own addresses
+
+
+def read_root_path(text: str) -> str:
+    """A root path with a slash in front and none behind; empty for none. Raises UsageError.
+
+    One that begins as our own addresses do could not be told from them where the proxy takes it off.
+    """
+    path = "/" + text.strip("/") if text.strip("/") else ""
+    parts = path.split("/")[1:]
+    if not re.fullmatch(r"(/[A-Za-z0-9._~@+-]+)*", path) or {".", ".."} & set(parts):
+        raise UsageError(f"{text[:80]!r} is no root path: give one as /lab/cnnlens")
+    if parts and parts[0] in _OURS:
+        raise UsageError(f"a root path cannot begin with /{parts[0]}, as the viewer's own addresses do")
+    return path
+
+
+class Prefix:
+    """WSGI middleware: serves below a path, for proxies that take it off and for those that hand it on."""
+
+    def __init__(self, app: WSGIApplication, root_path: str) -> None:
+        self._app, self._root = app, root_path
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request; the root itself without its slash leads to the one with it."""
+        path = environ["PATH_INFO"]
+        if path == self._root and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            query = environ.get("QUERY_STRING", "")
+            onward = f"./{path.rpartition('/')[2]}/" + (f"?{query}" if query else "")
+            start_response("303 See Other", [("Location", onward), ("Content-Length", "0")])
+            return []
+        if path.startswith(self._root + "/"):
+            path = path.removeprefix(self._root)
+        return self._app({**environ, "SCRIPT_NAME": self._root, "PATH_INFO": path}, start_response)
