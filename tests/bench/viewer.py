@@ -12,7 +12,7 @@ from typing import Any
 
 from .measure import TURNS, Row
 
-DEMO = [sys.executable, "-m", "cnnlens", "demo", "--no-open", "--port", "0"]
+DEMO = [sys.executable, "-m", "cnnlens", "demo", "--no-open", "--no-token", "--port", "0"]
 CHROMIUM = "/usr/bin/chromium"
 #: Milliseconds from a change of the colour map until a canvas of the sheet has other pixels.
 RECOLOUR = """async (name) => {

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from browser import watch
 from flask.testing import FlaskClient
-from viewer_help import API, TOKEN, Validated, finished, png_of
+from viewer_help import API, TOKEN, Buffered, Validated, finished, png_of
 
 import cnnlens
 from cnnlens import registry
@@ -40,14 +40,6 @@ def desk(tmp_path: Path, plugins: registry.Registry) -> Iterator[InProcess]:
     desk = InProcess(tiny_model(), [file, png_of(2)], plugins=plugins, queue=3)
     yield desk
     desk.close()
-
-
-class Buffered(FlaskClient):
-    """A client that reads each answer to its end, so that its file is closed."""
-
-    def open(self, *args: Any, **options: Any) -> Any:
-        """Send a request."""
-        return super().open(*args, **{"buffered": True, **options})
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
@@ -18,6 +19,14 @@ from cnnlens.viewer.security import HEADERS
 API = "/api/v1"
 TOKEN = "a-token-that-tests-know"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+class Buffered(FlaskClient):
+    """A client that reads each answer to its end, so that its file is closed."""
+
+    def open(self, *args: Any, **options: Any) -> Any:
+        """Send a request."""
+        return super().open(*args, **{"buffered": True, **options})
 
 
 class Validated:
@@ -78,3 +87,16 @@ def error(answer: TestResponse) -> str:
 def upload(client: FlaskClient, *files: tuple[bytes, str]) -> TestResponse:
     """POST pictures as a form."""
     return client.post(f"{API}/images", data={"image": [(io.BytesIO(data), name) for data, name in files]})
+
+
+def routes(app: Flask, **values: Any) -> list[tuple[str, str]]:
+    """Every method and address of the application, with values put in for what stands between < and >."""
+    values = {"id": "x", "name": "saliency", "which": "input", "n": 0, "suffix": "png",
+              "filename": "main.js"} | values  # fmt: skip
+    found = [
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", lambda part: str(values[part[1]]), rule.rule))
+        for rule in app.url_map.iter_rules()
+        for method in sorted(rule.methods or ())
+    ]
+    assert len(found) > 40
+    return found
