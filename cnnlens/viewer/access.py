@@ -107,7 +107,7 @@ class Access:
 
         That is right behind a proxy too which takes a prefix off that we do not know of.
         """
-        path = f"; Path={quote(self._root)}" if self._root else ""
+        path = f"; Path={self._root}" if self._root else ""
         return f"{cookie_name(environ)}={self._token.cookie}{path}; HttpOnly; SameSite=Strict"
 
     def _refuse(self, environ: WSGIEnvironment, start: StartResponse, status: int) -> list[bytes]:

@@ -96,6 +96,12 @@ class _Json(DefaultJSONProvider):
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         return super().dumps(plain(obj), allow_nan=False, **kwargs)
 
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        try:
+            return super().loads(s, **kwargs)
+        except RecursionError:
+            raise ValueError("lists within lists, too many") from None
+
 
 def _own_error(error: CnnlensError) -> ResponseReturnValue:
     status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from ..errors import UsageError
 
@@ -15,31 +16,37 @@ _OURS = ("api", "static")  #: first parts of our own addresses
 
 
 def read_root_path(text: str) -> str:
-    """A root path with a slash in front and none behind; empty for none. Raises UsageError.
+    """A root path as it stands in an address, a slash in front and none behind; empty for none.
 
+    Raises UsageError for what is none.
     One that begins as our own addresses do could not be told from them where the proxy takes it off.
     """
     path = "/" + text.strip("/") if text.strip("/") else ""
     parts = path.split("/")[1:]
-    if not re.fullmatch(r"(/[A-Za-z0-9._~@+-]+)*", path) or {".", ".."} & set(parts):
+    plain = [unquote(part) for part in parts]
+    if not re.fullmatch(r"(/([A-Za-z0-9._~@+-]|%[0-9A-Fa-f]{2})+)*", path) or not all(map(_harmless, plain)):
         raise UsageError(f"{text[:80]!r} is no root path: give one as /lab/cnnlens")
-    if parts and parts[0] in _OURS:
-        raise UsageError(f"a root path cannot begin with /{parts[0]}, as the viewer's own addresses do")
+    if plain and plain[0] in _OURS:
+        raise UsageError(f"a root path cannot begin with /{plain[0]}, as the viewer's own addresses do")
     return path
+
+
+def _harmless(part: str) -> bool:
+    return part.isprintable() and part not in (".", "..") and not set(part) & set("/\\\ufffd")
 
 
 class Prefix:
     """WSGI middleware: serves below a path, for proxies that take it off and for those that hand it on."""
 
     def __init__(self, app: WSGIApplication, root_path: str) -> None:
-        self._app, self._root = app, root_path
+        self._app, self._root = app, unquote(root_path).encode().decode("latin-1")  # as PATH_INFO has it
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; the root itself without its slash leads to the one with it."""
         path = environ["PATH_INFO"]
         if path == self._root and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             query = environ.get("QUERY_STRING", "")
-            onward = f"./{path.rpartition('/')[2]}/" + (f"?{query}" if query else "")
+            onward = f"./{quote(path.rpartition('/')[2].encode('latin-1'))}/" + (f"?{query}" if query else "")
             start_response("303 See Other", [("Location", onward), ("Content-Length", "0")])
             return []
         if path.startswith(self._root + "/"):
