@@ -14,9 +14,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from ..errors import UsageError
+from .prefix import last_part
 from .security import refuse
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Access:
         self, environ: WSGIEnvironment, start: StartResponse, query: list[tuple[str, str]]
     ) -> list[bytes]:
         """Hand out the cookie and lead on to the same address without the token, relative to itself."""
-        onward = "./" + quote(environ["PATH_INFO"].rpartition("/")[2].encode("latin-1"))
+        onward = "./" + last_part(environ["PATH_INFO"], self._root)
         onward += f"?{urlencode(query)}" if query else ""
         headers = [("Set-Cookie", self._cookie(environ))]
         if environ.get("HTTP_SEC_FETCH_SITE") != "cross-site":

@@ -18,8 +18,8 @@ _OURS = ("api", "static")  #: first parts of our own addresses
 def read_root_path(text: str) -> str:
     """A root path as it stands in an address, a slash in front and none behind; empty for none.
 
-    Raises UsageError for what is none.
-    One that begins as our own addresses do could not be told from them where the proxy takes it off.
+    Raises UsageError for what is none. One that begins as our own addresses do could not be told from them
+    where the proxy takes it off.
     """
     path = "/" + text.strip("/") if text.strip("/") else ""
     parts = path.split("/")[1:]
@@ -35,18 +35,33 @@ def _harmless(part: str) -> bool:
     return part.isprintable() and part not in (".", "..") and not set(part) & set("/\\\ufffd")
 
 
+def last_part(path: str, root_path: str) -> str:
+    """The last part of a path of the environment, as it stands in the address.
+
+    The root's own is as it was given: `@` and `%40` are one name to us, and two to a browser's cookies.
+    """
+    if path == decoded(root_path):
+        return root_path.rpartition("/")[2]
+    return quote(path.rpartition("/")[2].encode("latin-1"))
+
+
+def decoded(root_path: str) -> str:
+    """A root path as PATH_INFO has it."""
+    return unquote(root_path).encode().decode("latin-1")
+
+
 class Prefix:
     """WSGI middleware: serves below a path, for proxies that take it off and for those that hand it on."""
 
     def __init__(self, app: WSGIApplication, root_path: str) -> None:
-        self._app, self._root = app, unquote(root_path).encode().decode("latin-1")  # as PATH_INFO has it
+        self._app, self._given, self._root = app, root_path, decoded(root_path)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; the root itself without its slash leads to the one with it."""
         path = environ["PATH_INFO"]
         if path == self._root and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             query = environ.get("QUERY_STRING", "")
-            onward = f"./{quote(path.rpartition('/')[2].encode('latin-1'))}/" + (f"?{query}" if query else "")
+            onward = f"./{last_part(path, self._given)}/" + (f"?{query}" if query else "")
             start_response("303 See Other", [("Location", onward), ("Content-Length", "0")])
             return []
         if path.startswith(self._root + "/"):

@@ -185,10 +185,35 @@ def test_root_paths(desk: InProcess, text: str, path: str) -> None:
     assert [flag for flag in flags if flag.startswith("Path=")] == ([f"Path={path}"] if path else [])
 
 
+def test_a_name_that_can_be_written_in_two_ways(desk: InProcess) -> None:
+    client = create_app(desk, token=TOKEN, root_path="/u/a%40b").test_client()
+    answer = client.get(f"/u/a%40b?token={TOKEN}")
+    assert answer.headers["Location"] == "./a%40b" and "; Path=/u/a%40b;" in answer.headers["Set-Cookie"]
+    answer = client.get("/u/a%40b", headers=BEARER)
+    assert answer.status_code == 303 and answer.headers["Location"] == "./a%40b/"
+    assert client.get("/u/a%40b/static/main.js", headers=BEARER, buffered=True).status_code == 200
+
+
 @pytest.mark.parametrize(
-    "text", ["/..", "/a/../b", "/a b", "/a?b", "/a#b", "/a;b", "/a//b", "/%2e%2e/x", "/%2f", "/%00", "/%ff", "/%5c", "/%61pi", "/%", "/ü", "/a\n", "/api", "/static/x",
-             "http://evil/", "/a\\b", '/a"b', "/."],
-)  # fmt: skip
+    "text",
+    [
+        *(
+            "/..",
+            "/a/../b",
+            "/a b",
+            "/a?b",
+            "/a#b",
+            "/a;b",
+            "/a//b",
+            "/%2e%2e/x",
+            "/%2f",
+            "/%00",
+            "/%ff",
+            "/%5c",
+        ),
+        *("/%61pi", "/%", "/ü", "/a\n", "/api", "/static/x", "http://evil/", "/a\\b", '/a"b', "/."),
+    ],
+)
 def test_what_is_no_root_path(desk: InProcess, text: str) -> None:
     with pytest.raises(UsageError, match="root path"):
         create_app(desk, root_path=text)
