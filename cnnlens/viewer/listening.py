@@ -21,6 +21,7 @@ from .hosts import is_anywhere
 from .security import CAME_IN_AT, error_body, guarded
 
 HEADERS_WITHIN = 30.0  #: seconds that a client may take over the headers of a request
+REQUEST_WITHIN = 600.0  #: and over all of it
 LINGER = 2.0  #: seconds that what a refused client still sends is read and dropped
 MAX_HEADERS = 64 * 2**10
 _WORDS = {
@@ -112,7 +113,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     error_task_class = _Refusal
     refused = False  # by waitress itself, so there may be more to come
     _until: float | None = None  # while what comes is dropped
-    _begun: float | None = None  # when the headers of this request began
+    _begun: float | None = None  # when the request that is still coming in began
 
     def readable(self) -> bool:
         return self._until is not None or bool(super().readable())
@@ -126,11 +127,12 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
                 self.handle_close()
             return
         super().handle_read()
-        if self.request is None or self.request.headers_finished:
+        if self.request is None:
             self._begun = None
-        elif self._begun is None:
-            self._begun = time.monotonic()
-        elif time.monotonic() - self._begun > HEADERS_WITHIN:
+            return
+        self._begun = self._begun or time.monotonic()
+        most = REQUEST_WITHIN if self.request.headers_finished else HEADERS_WITHIN
+        if time.monotonic() - self._begun > most:
             self.will_close = True
 
     def handle_close(self) -> None:

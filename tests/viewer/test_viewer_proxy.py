@@ -43,11 +43,9 @@ class Proxy:
                 behind.request(self.command, path if path.startswith("/") else "/" + path, body, headers)
                 answer = behind.getresponse()
                 data = answer.read()
-                self.send_response(answer.status)
+                self.send_response_only(answer.status)
                 for name, value in answer.getheaders():
                     if name.lower() not in (
-                        "server",
-                        "date",
                         "connection",
                         "content-length",
                         "transfer-encoding",

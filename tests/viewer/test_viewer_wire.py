@@ -193,19 +193,27 @@ def test_many_parts_are_refused(viewer: Viewer) -> None:
     connection.close()
 
 
-def test_headers_that_trickle_in_are_cut_off(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "HEADERS_WITHIN", 0.2)
+@pytest.mark.parametrize(
+    ("limit", "begin", "drop"),
+    [
+        ("HEADERS_WITHIN", b"GET / HTTP/1.1\r\n", b"X: y\r\n"),
+        ("REQUEST_WITHIN", b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 99999\r\n\r\n", b"x"),
+    ],
+)
+def test_what_trickles_in_is_cut_off(
+    viewer: Viewer, monkeypatch: pytest.MonkeyPatch, limit: str, begin: bytes, drop: bytes
+) -> None:
+    monkeypatch.setattr(listening, limit, 0.2)
     with socket.create_connection(place(viewer.address), timeout=10) as wire:
-        wire.sendall(b"GET / HTTP/1.1\r\n")
+        wire.sendall(begin)
         end = time.monotonic() + 20
         closed = False
         while not closed and time.monotonic() < end:
             try:
-                wire.sendall(b"X: y\r\n")
+                wire.sendall(drop)
+                closed = bool(select.select([wire], [], [], 0.05)[0]) and wire.recv(100) == b""
             except OSError:
                 closed = True
-            if select.select([wire], [], [], 0.05)[0]:
-                closed = closed or wire.recv(100) == b""
         assert closed
     got, _, _ = exchange(viewer.address, b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
     assert got == 401, "others are served"
