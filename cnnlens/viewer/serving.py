@@ -29,9 +29,9 @@ from .loading import Loader
 from .prefix import read_root_path
 
 _WARNING = (
-    "Warning: the viewer listens at {0}, port {1}: every machine that reaches it there can try its token, and "
-    "what goes over the network is not encrypted, the token included. Safer: leave --host out and reach it "
-    "through ssh -L {1}:127.0.0.1:{1} …"
+    "Warning: the viewer listens at {0}, port {1}. Every machine that reaches it there, by an address of this "
+    "one, can try its token, and what goes over the network is not encrypted, the token included. Safer: leave "
+    "--host out and reach it through ssh -L {1}:127.0.0.1:{1} …"
 )
 
 
