@@ -128,6 +128,7 @@ LATER = {(FACE, "viewer")}
 EVERYWHERE = {"numpy"}
 AT_IMPORT: dict[str, set[str]] = {
     "cnnlens/cli/__init__.py": {"click"},
+    "cnnlens/cli/door.py": {"click"},
     "cnnlens/cli/printing.py": {"click"},
     "cnnlens/hookspecs.py": {"pluggy"},
     "cnnlens/images/": {"PIL"},

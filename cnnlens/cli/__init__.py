@@ -16,6 +16,7 @@ import click
 
 from ..errors import CnnlensError, UsageError
 from .arguments import bytes_in, check_out, key_values, open_model
+from .door import DOOR, door, door_options
 from .printing import hand_out, layer_row, output_row, place_row, print_visualiser
 from .progress import Progress
 
@@ -84,57 +85,42 @@ def main() -> None:
 
 
 @main.command()
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes any free one"
-)
-@click.option("--no-open", is_flag=True, help="do not open a browser")
+@door_options
 @_memory
-def demo(port: int, no_open: bool, memory: str | None) -> None:
+def demo(memory: str | None, **given: Any) -> None:
     """The viewer on a real network (EfficientNet-Lite0, ImageNet) and real photographs, a cat first."""
     from ..demo import demo_images, demo_model, demo_weights
     from ..viewer import Loader, serve
 
     name, size = "EfficientNet-Lite0", demo_weights().stat().st_size
-    loader = Loader(name, functools.partial(demo_model, memory), size)
-    serve(loader, demo_images(), port=port, open_browser=not no_open)
+    serve(Loader(name, functools.partial(demo_model, memory), size), demo_images(), **door(given))
 
 
 @main.command()
 @click.argument("model")
 @click.argument("images", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--host", default="127.0.0.1", show_default=True, help="where to listen")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes any free one"
-)
-@click.option("--no-open", is_flag=True, help="do not open a browser")
 @click.option(
     "--deadline", type=click.FloatRange(1), metavar="SECONDS", default=900.0, show_default=True,
     help="how long one result may take; after that it is stopped",
 )  # fmt: skip
 @click.option("--memory-limit", metavar="BYTES", help="what the model's process may have at most: 8GB …")
+@door_options
 @model_options
 def view(
-    model: str, images: tuple[Path, ...], host: str, port: int, no_open: bool, deadline: float,
-    memory_limit: str | None, **opening: Any,
-) -> None:  # fmt: skip
+    model: str, images: tuple[Path, ...], deadline: float, memory_limit: str | None, **given: Any
+) -> None:
     """The viewer on your checkpoint MODEL and on IMAGES, files or folders."""
     from ..images import find_images
     from ..memory import read_memory
     from ..viewer import Loader, serve
 
+    where = door(given)
+    opening = {name: value for name, value in given.items() if name not in DOOR}
     pictures = find_images(list(images))
     limit = None if memory_limit is None else read_memory(memory_limit)
     opens = functools.partial(open_model, model, opening)  # in another process, so it can be pickled
     loader = Loader(Path(model).name or model, opens, bytes_in(Path(model)))
-    serve(
-        loader,
-        pictures,
-        host=host,
-        port=port,
-        open_browser=not no_open,
-        deadline=deadline,
-        memory_limit=limit,
-    )
+    serve(loader, pictures, deadline=deadline, memory_limit=limit, **where)
 
 
 @main.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from flask import Flask, Response, current_app, request
@@ -15,8 +15,14 @@ from werkzeug.exceptions import HTTPException
 
 from ..errors import CannotOpen, CnnlensError, OutOfTime, PluginFailed, Unmet, UsageError, WorkerDied
 from ..images import MAX_BYTES
+from .access import Access, Token
 from .desk import Busy, Desk, Gone, Loading, NotThere, error_of
+from .hosts import Hosts
+from .prefix import Prefix, read_root_path
 from .security import Guard
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 log = logging.getLogger("cnnlens.viewer")
 
@@ -27,11 +33,18 @@ STATUS: tuple[tuple[type[CnnlensError], int], ...] = (
 )  # fmt: skip
 
 
-def create_app(desk: Desk, *, hosts: Iterable[str] = ()) -> Flask:
-    """The viewer over a desk. `hosts` are names it answers to, besides those of this machine."""
+def create_app(
+    desk: Desk, *, hosts: Hosts | Iterable[str] = (), token: str | Token | None = None, root_path: str = ""
+) -> Flask:
+    """The viewer over a desk.
+
+    `hosts` are names it answers to besides those of this machine, `token` what everybody has to bring (None:
+    nothing, for who guards the door otherwise), `root_path` where a proxy serves it. Raises UsageError.
+    """
     from . import api, downloads, pages, results
 
     app = Flask("cnnlens.viewer")
+    app.url_map.merge_slashes = False  # a redirect would name a host and a scheme, which a proxy changes
     app.config.update(MAX_CONTENT_LENGTH=MAX_BYTES, MAX_FORM_PARTS=24, MAX_FORM_MEMORY_SIZE=256 * 2**10)
     app.json = _Json(app)
     app.extensions["cnnlens_desk"] = desk
@@ -43,8 +56,20 @@ def create_app(desk: Desk, *, hosts: Iterable[str] = ()) -> Flask:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unforeseen)
     app.after_request(_cache)
-    app.wsgi_app = Guard(app.wsgi_app, hosts)  # type: ignore[method-assign]
+    hosts = hosts if isinstance(hosts, Hosts) else Hosts(hosts)
+    _close_doors(app, hosts, token, read_root_path(root_path))
     return app
+
+
+def _close_doors(app: Flask, hosts: Hosts, token: str | Token | None, root_path: str) -> None:
+    """Lay around the application what stands between it and everybody, the outermost last."""
+    wsgi: WSGIApplication = app.wsgi_app
+    if root_path:
+        wsgi = Prefix(wsgi, root_path)
+    if token is not None:
+        token = token if isinstance(token, Token) else Token(token)
+        wsgi = Access(wsgi, token, app.jinja_env.get_template("door.html").render, root_path)
+    app.wsgi_app = Guard(wsgi, hosts)  # type: ignore[method-assign]
 
 
 def desk() -> Desk:
@@ -78,6 +103,12 @@ class _Json(DefaultJSONProvider):
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         return super().dumps(plain(obj), allow_nan=False, **kwargs)
 
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        try:
+            return super().loads(s, **kwargs)
+        except RecursionError:
+            raise ValueError("lists within lists, too many") from None
+
 
 def _own_error(error: CnnlensError) -> ResponseReturnValue:
     status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
@@ -109,7 +140,7 @@ def _unforeseen(error: Exception) -> ResponseReturnValue:
 
 
 def _cache(response: Response) -> Response:
-    """Nothing is kept by the browser unless the route said so."""
+    """Pictures are private: the browser alone may keep an answer, and asks anew unless the route said so."""
     if "Cache-Control" not in response.headers:
-        response.headers["Cache-Control"] = "no-cache"
+        response.headers["Cache-Control"] = "private, no-cache"
     return response

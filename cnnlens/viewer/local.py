@@ -18,7 +18,7 @@ from ..look import look
 from ..model import Model
 from ..preprocess import InputSpec
 from ..probe import Probe
-from ..receptive import Fields, receptive_fields
+from ..receptive import ReceptiveFields, receptive_fields
 from ..registry import Registry
 from ..result import Result
 from ..visualiser import Visualiser
@@ -37,7 +37,7 @@ class Local:
     def __init__(self, model: Model, registry: Registry, pictures: Gallery) -> None:
         self._model, self._registry, self._pictures = model, registry, pictures
         self._probes: Shelf[Probe] = Shelf(MAX_PROBES)
-        self._fields: Fields | None = None
+        self._fields: ReceptiveFields | None = None
 
     def model(self) -> dict[str, Any]:
         """The model's facts."""
@@ -53,7 +53,7 @@ class Local:
             self._model.layer(name)
         except UnknownName as error:
             raise NotThere("layer", name, error.known) from None
-        if self._fields is None:  # they hang on what the layers are, not on their weights
+        if self._fields is None and "tape" in self._model.can:  # they hang on what the layers are, not on their weights
             self._fields = receptive_fields(self._model)
         return describe_layer_closely(self._model, name, self._fields)
 

@@ -56,6 +56,18 @@ _LOOK = {
     },
 }  # fmt: skip
 
+_SCHEMES = {
+    "bearer": {
+        "type": "http", "scheme": "bearer",
+        "description": "the token of this start, or the one given by --token or CNNLENS_TOKEN",
+    },
+    "cookie": {
+        "type": "apiKey", "in": "cookie", "name": "cnnlens-8765",
+        "description": "what a browser is given for the address with the token; named after the port it asked",
+    },
+}  # fmt: skip
+_DOOR = (401, 403)  #: what every address answers to who may not ask
+
 
 def document() -> dict[str, Any]:
     """The OpenAPI document."""
@@ -64,12 +76,15 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "cnnlens",
             "version": metadata.version("cnnlens"),
-            "description": "What a convolutional network saw. Addresses are relative to /api/v1. Writes are "
-            "accepted from this server's own page and from programs that are no browser.",
+            "description": "What a convolutional network saw. Addresses are relative to /api/v1. Programs send "
+            "the token that the terminal shows, `Authorization: Bearer TOKEN`; without one every address "
+            "answers 401, with a wrong one 403. Writes are accepted from this server's own page and from "
+            "programs that are no browser.",
         },
         "servers": [{"url": "."}],
+        "security": [{"bearer": []}, {"cookie": []}],
         "paths": _paths(),
-        "components": {"schemas": _schemas()},
+        "components": {"schemas": _schemas(), "securitySchemes": _SCHEMES},
     }
 
 
@@ -239,7 +254,7 @@ def _op(
     if status != 204:
         answer["content"] = content or {"application/json": {"schema": {"type": "object"}}}
     told["responses"] = {str(status): answer} | {
-        str(code): {"description": "refused", "content": _json("Error")} for code in fails
+        str(code): {"description": "refused", "content": _json("Error")} for code in sorted({*fails, *_DOOR})
     }
     return told
 

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
-import socket
+import sys
 import threading
 import time
+import warnings
 import webbrowser
 from collections.abc import Iterable
 from html import escape
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
+from urllib.parse import quote
 
-import waitress
-from flask import Flask
 from waitress import wasyncore
 
 from ..errors import UsageError
-from ..images import MAX_BYTES, Source
+from ..images import Source
 from ..model import Model
+from .access import Token
 from .app import create_app
 from .front import Front
+from .hosts import Hosts, is_anywhere, is_loopback
 from .in_process import InProcess
+from .listening import address_shown, bound, listening
 from .loading import Loader
-from .security import is_loopback
+from .prefix import read_root_path
 from .worker import DEADLINE, Worker
+
+_WARNING = (
+    "Warning: the viewer listens at {0}, port {1}. Every machine that reaches it there, by an address of this "
+    "one, can try its token, and what goes over the network is not encrypted, the token included. Safer: leave "
+    "--host out and reach it through ssh -L {1}:127.0.0.1:{1} …"
+)
 
 
 def serve(
@@ -35,18 +43,27 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8765,
+    token: str | bool = True,
+    hosts: Iterable[str] = (),
+    root_path: str = "",
     open_browser: bool = True,
     deadline: float = DEADLINE,
     memory_limit: int | None = None,
 ) -> None:
     """Serve the viewer until Ctrl-C, and say where. Port 0 takes any free one; raises UsageError.
 
-    A model that comes as a Loader is opened in a process of its own, while the page is already there. What that
-    raises is raised at once; a page that waits is told before the server goes. `deadline` is how many seconds
-    that process may take for one result, `memory_limit` how many bytes it may have.
+    `host`, `token`, `hosts` and `root_path` are those of Viewer. A model that comes as a Loader is opened in a
+    process of its own, while the page is already there. What that raises is raised at once; a page that waits is
+    told before the server goes. `deadline` is how many seconds that process may take for one result,
+    `memory_limit` how many bytes it may have.
     """
-    viewer = Viewer(model, images, host=host, port=port, deadline=deadline, memory_limit=memory_limit)
-    tab = _Tab(viewer.url, open_browser)
+    viewer = Viewer(
+        model, images, host=host, port=port, token=token, hosts=hosts, root_path=root_path, deadline=deadline,
+        memory_limit=memory_limit,
+    )  # fmt: skip
+    if viewer.warning:
+        print(viewer.warning, file=sys.stderr, flush=True)
+    tab = _Tab(viewer, open_browser)
     leave = viewer.close
     try:
         if isinstance(model, Loader):
@@ -70,8 +87,8 @@ def serve(
 class _Tab:
     """The browser's page: opened once, soon or now. What fails at once opens none."""
 
-    def __init__(self, url: str, wanted: bool) -> None:
-        self._url, self._left = url, threading.Semaphore(int(wanted))
+    def __init__(self, viewer: Viewer, wanted: bool) -> None:
+        self._viewer, self._left = viewer, threading.Semaphore(int(wanted))
         self._wanted = wanted
 
     def soon(self, begun: threading.Event) -> None:
@@ -86,7 +103,7 @@ class _Tab:
     def now(self) -> None:
         """At once, if it has not been opened."""
         if self._left.acquire(blocking=False):
-            webbrowser.open(self._url)
+            webbrowser.open(self._viewer.ticket())
 
     def cancel(self) -> bool:
         """Open none any more; whether one has been opened."""
@@ -94,21 +111,36 @@ class _Tab:
 
 
 def view(
-    model: Model, images: Iterable[Source] | Source = (), *, port: int = 0, open_browser: bool = True
+    model: Model,
+    images: Iterable[Source] | Source = (),
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    token: str | bool = True,
+    hosts: Iterable[str] = (),
+    root_path: str = "",
+    open_browser: bool = True,
 ) -> Viewer:
     """Open the viewer from Python or a notebook and return at once; `close()` ends it.
 
-    `images` is one picture or several: files, bytes, arrays or Pillow images.
+    `images` is one picture or several: files, bytes, arrays or Pillow images. The rest is that of Viewer.
     """
     several = images if isinstance(images, (list, tuple)) else [images]
-    viewer = Viewer(model, several, port=port)
+    viewer = Viewer(model, several, host=host, port=port, token=token, hosts=hosts, root_path=root_path)
+    if viewer.warning:
+        warnings.warn(viewer.warning, stacklevel=2)
     if open_browser:
-        webbrowser.open(viewer.url)
+        webbrowser.open(viewer.ticket())
     return viewer
 
 
 class Viewer:
-    """A running viewer: `url` says where, `close()` ends it, and a `with` block closes it by itself."""
+    """A running viewer: `url` says where, `close()` ends it, and a `with` block closes it by itself.
+
+    `url` has the token in it that whoever asks must bring, `address` has not. `token` is that token, True for
+    a new one, or False for none, on loopback only. `hosts` are names to answer to besides this machine's own,
+    or origins as browsers see them behind a proxy; `root_path` is the path that it serves us under.
+    """
 
     def __init__(
         self,
@@ -117,6 +149,9 @@ class Viewer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        token: str | bool = True,
+        hosts: Iterable[str] = (),
+        root_path: str = "",
         deadline: float = DEADLINE,
         memory_limit: int | None = None,
     ) -> None:
@@ -124,13 +159,13 @@ class Viewer:
             raise UsageError(
                 f"a Model of cnnlens is wanted, got {type(model)!r}: hand it to cnnlens.wrap first"
             )
-        if not is_loopback(host):
-            raise UsageError(
-                f"the viewer serves this machine only and cannot listen at {host}: leave --host out, and "
-                "reach it from elsewhere through an ssh tunnel (ssh -L 8765:127.0.0.1:8765 …)"
-            )
+        if token is False and not is_loopback(host):
+            raise UsageError(f"without a token the viewer listens on loopback only, not at {host}")
         host = "127.0.0.1" if host.lower() == "localhost" else host.strip("[]")
-        bound = _bound(host, port)  # before anything is begun that would have to be ended
+        self._token = None if token is False else Token(None if token is True else token)
+        root_path = read_root_path(root_path)
+        named = Hosts([*hosts, *([] if is_anywhere(host) else [address_shown(host)])])
+        held = bound(host, port)  # before anything is begun that would have to be ended
         try:
             self._desk: Front = (
                 Worker(model, images, deadline=deadline, memory=memory_limit)
@@ -138,13 +173,23 @@ class Viewer:
                 else InProcess(model, images)
             )
         except BaseException:
-            bound.close()
+            held.close()
             raise
-        self._server = _listening(create_app(self._desk), bound)
-        shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{bound.getsockname()[1]}/"
+        app = create_app(self._desk, hosts=named, token=self._token, root_path=root_path)
+        self._server = listening(app, held)
+        self.address = f"http://{address_shown(host)}:{held.getsockname()[1]}{root_path}/"
+        self.warning = "" if is_loopback(host) else _WARNING.format(host, held.getsockname()[1])
         self._thread = threading.Thread(target=self._server.run, name="cnnlens-viewer", daemon=True)
         self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where it is, with the token: who has this address is let in."""
+        return self.address + (f"?token={quote(self._token.text, safe='')}" if self._token else "")
+
+    def ticket(self) -> str:
+        """Where it is, by an address that lets in once: others may read the command that opens a browser."""
+        return self.address + (f"?token={self._token.ticket()}" if self._token else "")
 
     @property
     def name(self) -> str:
@@ -198,40 +243,8 @@ class Viewer:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<cnnlens viewer at {self.url}>"
+        return f"<cnnlens viewer at {self.address}>"
 
     def _repr_html_(self) -> str:
-        url = escape(self.url)
-        return f'<a href="{url}" target="_blank" rel="noopener">cnnlens viewer at {url}</a>'
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket at that address. Raises UsageError where it is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if os.name == "posix":  # elsewhere this would let two viewers share a port
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        raise UsageError(
-            f"cannot listen at {host}, port {port}: {error.strerror}. Another program may have it; "
-            "--port 0 takes any free one"
-        ) from error
-    return bound
-
-
-def _listening(app: Flask, at: socket.socket) -> Any:
-    """waitress, with what it assumes of strangers taken back: bodies of a GiB, four threads."""
-    return waitress.create_server(
-        app,
-        sockets=[at],
-        threads=8,
-        ident="cnnlens",
-        max_request_body_size=MAX_BYTES + 2**20,
-        connection_limit=64,
-        channel_timeout=60,
-        clear_untrusted_proxy_headers=True,
-        expose_tracebacks=False,
-    )
+        url, shown = escape(self.url), escape(self.address)
+        return f'<a href="{url}" target="_blank" rel="noopener noreferrer">cnnlens viewer at {shown}</a>'

@@ -12,7 +12,7 @@ from typing import Any
 
 from .measure import TURNS, Row
 
-DEMO = [sys.executable, "-m", "cnnlens", "demo", "--no-open", "--port", "0"]
+DEMO = [sys.executable, "-m", "cnnlens", "demo", "--no-open", "--no-token", "--port", "0"]
 CHROMIUM = "/usr/bin/chromium"
 #: Milliseconds from a change of the colour map until a canvas of the sheet has other pixels.
 RECOLOUR = """async (name) => {
@@ -71,7 +71,7 @@ def recolourings(turns: int) -> list[tuple[float, float]]:
     from cnnlens.demo import demo_images, demo_model
     from cnnlens.viewer import Viewer
 
-    with Viewer(demo_model(), demo_images()) as viewer, sync_playwright() as playwright:
+    with Viewer(demo_model(), demo_images(), token=False) as viewer, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
         asked: list[str] = []

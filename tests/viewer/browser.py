@@ -6,6 +6,8 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
+from cnnlens.viewer.security import HEADERS
+
 HALF_A_MINUTE = 30_000
 
 #: The pixels of an image or canvas, RGB, row by row.
@@ -46,6 +48,7 @@ def watch(page: Any, home: str, wrong: list[str]) -> None:
     """Note complaints, and whatever leaves the origin `home`."""
     page.on("console", lambda m: wrong.append(f"{m.type}: {m.text}") if _bad(m) else None)
     page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    page.on("response", lambda r: wrong.extend(_unguarded(r, home)))
     page.on("request", lambda r: wrong.append(f"left: {r.url}") if _foreign(r.url, home) else None)
     page.add_init_script(
         "addEventListener('securitypolicyviolation', (e) => console.error('CSP ' + e.blockedURI))"
@@ -55,6 +58,13 @@ def watch(page: Any, home: str, wrong: list[str]) -> None:
 def _bad(message: Any) -> bool:
     """A complaint; the browser's own line about an answer of 4xx that a test provokes is none."""
     return message.type in ("error", "warning") and "Failed to load resource" not in message.text
+
+
+def _unguarded(response: Any, home: str) -> list[str]:
+    """The headers that an answer lacks; one that a test made up does not say that it is the server's."""
+    if _foreign(response.url, home) or response.headers.get("server") != "cnnlens":
+        return []
+    return [f"no {name}: {response.url}" for name, _ in HEADERS if name.lower() not in response.headers]
 
 
 def _foreign(url: str, home: str) -> bool:

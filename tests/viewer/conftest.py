@@ -11,12 +11,12 @@ import pytest
 from browser import watch
 from flask.testing import FlaskClient
 from viewer_guests import with_guests
-from viewer_help import API, finished, png_of
+from viewer_help import API, TOKEN, Buffered, Validated, finished, png_of
 
 import cnnlens
 from cnnlens import registry
 from cnnlens.testing import tiny_model
-from cnnlens.viewer import Desk, InProcess, Loader, Worker, create_app
+from cnnlens.viewer import Desk, InProcess, Loader, Viewer, Worker, create_app
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -54,18 +54,11 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path, plugins: registry.Regis
     desk.close()
 
 
-class Buffered(FlaskClient):
-    """A client that reads each answer to its end, so that its file is closed."""
-
-    def open(self, *args: Any, **options: Any) -> Any:
-        """Send a request."""
-        return super().open(*args, **{"buffered": True, **options})
-
-
 @pytest.fixture
 def client(desk: Desk) -> FlaskClient:
-    """A client of the whole application, the guard included."""
+    """A client of the whole application, the guard included, which fails on an answer without its headers."""
     app = create_app(desk)
+    app.wsgi_app = Validated(app.wsgi_app)  # type: ignore[method-assign]
     app.testing = False  # errors are to be told as in use
     app.test_client_class = Buffered
     return app.test_client()
@@ -124,19 +117,25 @@ def _playwright() -> Any:
 
 
 @pytest.fixture(scope="session")
-def demo_url(lite0: cnnlens.Model) -> Iterator[str]:
+def demo(lite0: cnnlens.Model) -> Iterator[Viewer]:
     """The demo, served as it is served to users."""
     from cnnlens.demo import demo_images
 
-    with cnnlens.view(lite0, demo_images(), open_browser=False) as viewer:
-        yield viewer.url
+    with cnnlens.view(lite0, demo_images(), token=TOKEN, open_browser=False) as viewer:
+        yield viewer
+
+
+@pytest.fixture(scope="session")
+def demo_url(demo: Viewer) -> str:
+    """Where the demo is; it wants the token, which browsers of `visit` have brought."""
+    return demo.address
 
 
 Open = Callable[..., Any]
 
 
 @pytest.fixture
-def visit(chromium: Any, demo_url: str) -> Iterator[Open]:
+def visit(chromium: Any, demo: Viewer) -> Iterator[Open]:
     """Open a page of the demo; when the test is over, nothing must have gone wrong on any."""
     contexts: list[Any] = []
     wrong: list[str] = []
@@ -144,9 +143,10 @@ def visit(chromium: Any, demo_url: str) -> Iterator[Open]:
     def open_page(query: str = "", width: int = 1440, height: int = 900, scheme: str = "light") -> Any:
         context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         contexts.append(context)
+        context.request.get(demo.url, max_redirects=0)  # for the cookie
         page = context.new_page()
-        watch(page, demo_url, wrong)
-        page.goto(demo_url + query)
+        watch(page, demo.address, wrong)
+        page.goto(demo.address + query)
         return page
 
     yield open_page

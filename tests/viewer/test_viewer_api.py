@@ -242,8 +242,10 @@ def test_the_document_and_the_routes_say_the_same(client: FlaskClient) -> None:
     assert told["openapi"] == "3.1.0" and "Request" in told["components"]["schemas"]
     references = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(told))
     assert references and set(references) <= set(told["components"]["schemas"])
+    assert {name for one in told["security"] for name in one} == set(told["components"]["securitySchemes"])
     for path, item in told["paths"].items():
         for operation in item.values():
+            assert {"401", "403"} <= set(operation["responses"]) and "security" not in operation, path
             named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
             assert named == set(re.findall(r"{(\w+)}", path)), path
 

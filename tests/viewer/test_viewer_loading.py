@@ -38,7 +38,8 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from viewer_loaders import comes_when_told
 from cnnlens.viewer import Loader, serve
-serve(Loader("tiny.pt", partial(comes_when_told, Path({folder!r})), 2_500_000), [], port=0, open_browser=False)
+loader = Loader("tiny.pt", partial(comes_when_told, Path({folder!r})), 2_500_000)
+serve(loader, [], port=0, token=False, open_browser=False)
 """
 FRAMEWORKS = ("torch", "keras", "jax", "tensorflow")
 
@@ -54,7 +55,7 @@ def opening() -> Iterator[Callable[[Slow], Viewer]]:
     running: list[tuple[Slow, threading.Thread, Viewer]] = []
 
     def start(slow: Slow) -> Viewer:
-        viewer = Viewer(slow.loader, [png_of(1), png_of(2)])
+        viewer = Viewer(slow.loader, [png_of(1), png_of(2)], token=False)
 
         def open_it() -> None:
             try:
@@ -308,7 +309,7 @@ def test_a_page_that_waits_is_told_before_the_server_goes(
     page.start()
     threading.Timer(1.0, slow.go.set).start()
     with pytest.raises(CannotOpen):
-        serve(slow.loader, port=0)
+        serve(slow.loader, port=0, token=False)
     page.join(10)
     assert heard[-1] == "slow.pt is no model" and len(tabs) == 1 and gone()
     with pytest.raises(urllib.error.URLError):

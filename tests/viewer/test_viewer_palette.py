@@ -6,14 +6,14 @@ import io
 import zlib
 from collections.abc import Callable
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
 from browser import PIXELS, until
 from flask.testing import FlaskClient
 from PIL import Image
-from viewer_help import API
+from viewer_help import API, BEARER
 
 Open = Callable[..., Any]
 EXPLAINED = "?view=explain&vis={}&run=1"
@@ -27,7 +27,7 @@ def shown(page: Any, selector: str) -> Any:
 
 def served(url: str) -> Any:
     """The pixels that the server draws."""
-    with urlopen(url, timeout=10) as answer:
+    with urlopen(Request(url, headers=BEARER), timeout=10) as answer:
         return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB"))
 
 

@@ -1,4 +1,4 @@
-// While the model is opened: how long that takes, then the viewer itself, or why there is none.
+// While the model is opened: how long that takes, then the viewer, or why not.
 import { $, fact, h, said } from "./dom.js";
 import { state } from "./api.js";
 
