@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -64,8 +63,7 @@ def test_wrong_tokens(app: Flask, wrong: str) -> None:
     assert stranger.get(f"{API}/state?token={quote(wrong)}").status_code == 403
     header = wrong.encode().decode("latin-1")
     over = {"HTTP_AUTHORIZATION": f"Bearer {header}"}
-    status = stranger.get(f"{API}/state", environ_overrides=over).status_code
-    assert status == 403
+    assert stranger.get(f"{API}/state", environ_overrides=over).status_code == 403
     over = {"HTTP_COOKIE": f"cnnlens={header}"}
     assert stranger.get(f"{API}/state", environ_overrides=over).status_code == 403
 
@@ -208,7 +206,7 @@ def test_viewers_make_one_by_default() -> None:
 @pytest.fixture
 def guarded() -> Iterator[Viewer]:
     """A running viewer that wants a token."""
-    with Viewer(tiny_model(), [png_of(1)], token=secrets.token_urlsafe(24)) as viewer:
+    with Viewer(tiny_model(), [png_of(1)]) as viewer:
         yield viewer
 
 
@@ -235,7 +233,7 @@ def test_a_browser_brings_it_once(chromium: Any, guarded: Viewer) -> None:
 
 
 def test_a_link_on_another_page_leads_in(chromium: Any, guarded: Viewer) -> None:
-    """A notebook's page is another site: no strict cookie goes along a redirect from there."""
+    """No strict cookie goes along a redirect from another site, as a notebook's page is."""
     context, wrong = chromium.new_context(), []
     page = context.new_page()
     html = f"<!doctype html>{guarded._repr_html_()}"
