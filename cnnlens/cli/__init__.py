@@ -100,6 +100,9 @@ def demo(memory: str | None, **given: Any) -> None:
 @click.argument("model")
 @click.argument("images", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
+    "--against", metavar="MODEL", help="a second checkpoint, to compare it with; opened with the same options"
+)
+@click.option(
     "--deadline", type=click.FloatRange(1), metavar="SECONDS", default=900.0, show_default=True,
     help="how long one result may take; after that it is stopped",
 )  # fmt: skip
@@ -107,8 +110,9 @@ def demo(memory: str | None, **given: Any) -> None:
 @door_options
 @model_options
 def view(
-    model: str, images: tuple[Path, ...], deadline: float, memory_limit: str | None, **given: Any
-) -> None:
+    model: str, images: tuple[Path, ...], against: str | None, deadline: float, memory_limit: str | None,
+    **given: Any,
+) -> None:  # fmt: skip
     """The viewer on your checkpoint MODEL and on IMAGES, files or folders."""
     from ..images import find_images
     from ..memory import read_memory
@@ -118,9 +122,13 @@ def view(
     opening = {name: value for name, value in given.items() if name not in DOOR}
     pictures = find_images(list(images))
     limit = None if memory_limit is None else read_memory(memory_limit)
-    opens = functools.partial(open_model, model, opening)  # in another process, so it can be pickled
-    loader = Loader(Path(model).name or model, opens, bytes_in(Path(model)))
-    serve(loader, pictures, deadline=deadline, memory_limit=limit, **where)
+
+    def loader(path: str) -> Loader:
+        opens = functools.partial(open_model, path, opening)  # in another process, so it can be pickled
+        return Loader(Path(path).name or path, opens, bytes_in(Path(path)))
+
+    other = loader(against) if against else None
+    serve(loader(model), pictures, against=other, deadline=deadline, memory_limit=limit, **where)
 
 
 @main.command()

@@ -33,10 +33,18 @@ STATUS: tuple[tuple[type[CnnlensError], int], ...] = (
 )  # fmt: skip
 
 
+AGAINST = "against"
+
+
 def create_app(
-    desk: Desk, *, hosts: Hosts | Iterable[str] = (), token: str | Token | None = None, root_path: str = ""
+    desk: Desk,
+    *,
+    against: Desk | None = None,
+    hosts: Hosts | Iterable[str] = (),
+    token: str | Token | None = None,
+    root_path: str = "",
 ) -> Flask:
-    """The viewer over a desk.
+    """The viewer over a desk, and over a second one `against` which it is compared, at /api/v1/against.
 
     `hosts` are names it answers to besides those of this machine, `token` what everybody has to bring (None:
     nothing, for who guards the door otherwise), `root_path` where a proxy serves it. Raises UsageError.
@@ -52,6 +60,9 @@ def create_app(
     app.register_blueprint(results.routes)
     app.register_blueprint(downloads.routes)
     app.register_blueprint(pages.routes)
+    if against is not None:
+        app.extensions["cnnlens_against"] = against
+        app.register_blueprint(api.routes, name=AGAINST, url_prefix=f"{api.routes.url_prefix}/{AGAINST}")
     app.register_error_handler(CnnlensError, _own_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unforeseen)
@@ -73,14 +84,15 @@ def _close_doors(app: Flask, hosts: Hosts, token: str | Token | None, root_path:
 
 
 def desk() -> Desk:
-    """The desk of the application that answers."""
-    return cast(Desk, current_app.extensions["cnnlens_desk"])
+    """The desk that is asked: the application's own, or the second one at its own addresses."""
+    which = "cnnlens_against" if request.blueprint == AGAINST else "cnnlens_desk"
+    return cast(Desk, current_app.extensions[which])
 
 
 def desks() -> tuple[Desk, ...]:
     """The application's own desk, and after it the one of a checkpoint it is compared with, where there is one."""
-    against = current_app.extensions.get("cnnlens_against")
-    return (desk(),) if against is None else (desk(), cast(Desk, against))
+    names = ("cnnlens_desk", "cnnlens_against")
+    return tuple(cast(Desk, current_app.extensions[name]) for name in names if name in current_app.extensions)
 
 
 def plain(value: Any) -> Any:

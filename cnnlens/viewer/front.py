@@ -35,6 +35,11 @@ class Front:
         self._salt = secrets.token_hex(8)  # results of another start, or another model, have other ids
         self._line = Line(self._work, queue)
 
+    @property
+    def pictures(self) -> Pictures:
+        """The pictures, for a second desk that looks at the same ones."""
+        return self._pictures
+
     # -- the model, which may still be on its way ---------------------------------------------------
 
     def open(self) -> None:

@@ -20,12 +20,12 @@ class InProcess(Front):
     def __init__(
         self,
         model: Model,
-        images: Iterable[Source] = (),
+        images: Iterable[Source] | Pictures = (),
         *,
         plugins: registry.Registry | None = None,
         queue: int = QUEUE,
     ) -> None:
-        opening, pictures = Opening(model.name), Pictures(images)
+        opening, pictures = Opening(model.name), Pictures.of(images)
         opening.arrived(model.name)
         runner = Local(model, registry.installed() if plugins is None else plugins, pictures)
         super().__init__(runner, opening, pictures, queue)

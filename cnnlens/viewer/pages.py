@@ -9,7 +9,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from .api import state_of
-from .app import desk
+from .app import desk, desks
 from .layer_tree import grouped, settings_of, times, tree_of, words_of
 from .results import colour_data
 
@@ -35,6 +35,7 @@ def page() -> ResponseReturnValue:
     named = {one["name"]: one for one in visualisers}
     able = [one["name"] for one in visualisers if not one["why_not"]]
     start["visualiser"] = "grad-cam" if "grad-cam" in able else next(iter([*able, *named]), None)
+    start["against"] = next((other.opening() for other in desks()[1:]), None)
     start["layer"] = ((named.get("feature-maps") or {}).get("resolved") or {}).get("layer")
     start |= {"layers": told, "visualisers": visualisers, "colours": colour_data()}
     return render_template(

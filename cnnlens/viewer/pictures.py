@@ -47,6 +47,11 @@ class Pictures:
         self._held = dict(self._first)
         self._open: Shelf[Image] = Shelf(MAX_OPEN)
 
+    @classmethod
+    def of(cls, given: Iterable[Source] | Pictures) -> Pictures:
+        """Sources as pictures; pictures that another desk has already are shared with it."""
+        return given if isinstance(given, Pictures) else cls(given)
+
     def listed(self) -> list[dict[str, Any]]:
         """Id and name of each."""
         with self._lock:

@@ -41,6 +41,7 @@ def serve(
     model: Model | Loader,
     images: Iterable[Source] = (),
     *,
+    against: Model | Loader | None = None,
     host: str = "127.0.0.1",
     port: int = 8765,
     token: str | bool = True,
@@ -52,14 +53,14 @@ def serve(
 ) -> None:
     """Serve the viewer until Ctrl-C, and say where. Port 0 takes any free one; raises UsageError.
 
-    `host`, `token`, `hosts` and `root_path` are those of Viewer. A model that comes as a Loader is opened in a
-    process of its own, while the page is already there. What that raises is raised at once; a page that waits is
+    `against`, `host`, `token`, `hosts` and `root_path` are those of Viewer. A model that comes as a Loader is opened in
+    a process of its own, while the page is already there. What that raises is raised at once; a page that waits is
     told before the server goes. `deadline` is how many seconds that process may take for one result,
     `memory_limit` how many bytes it may have.
     """
     viewer = Viewer(
-        model, images, host=host, port=port, token=token, hosts=hosts, root_path=root_path, deadline=deadline,
-        memory_limit=memory_limit,
+        model, images, against=against, host=host, port=port, token=token, hosts=hosts, root_path=root_path,
+        deadline=deadline, memory_limit=memory_limit,
     )  # fmt: skip
     if viewer.warning:
         print(viewer.warning, file=sys.stderr, flush=True)
@@ -114,6 +115,7 @@ def view(
     model: Model,
     images: Iterable[Source] | Source = (),
     *,
+    against: Model | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
     token: str | bool = True,
@@ -126,7 +128,9 @@ def view(
     `images` is one picture or several: files, bytes, arrays or Pillow images. The rest is that of Viewer.
     """
     several = images if isinstance(images, (list, tuple)) else [images]
-    viewer = Viewer(model, several, host=host, port=port, token=token, hosts=hosts, root_path=root_path)
+    viewer = Viewer(
+        model, several, against=against, host=host, port=port, token=token, hosts=hosts, root_path=root_path
+    )
     if viewer.warning:
         warnings.warn(viewer.warning, stacklevel=2)
     if open_browser:
@@ -139,7 +143,8 @@ class Viewer:
 
     `url` has the token in it that whoever asks must bring, `address` has not. `token` is that token, True for
     a new one, or False for none, on loopback only. `hosts` are names to answer to besides this machine's own,
-    or origins as browsers see them behind a proxy; `root_path` is the path that it serves us under.
+    or origins as browsers see them behind a proxy; `root_path` is the path that it serves us under. `against` is a
+    second model, which the first is compared with.
     """
 
     def __init__(
@@ -147,6 +152,7 @@ class Viewer:
         model: Model | Loader,
         images: Iterable[Source] = (),
         *,
+        against: Model | Loader | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         token: str | bool = True,
@@ -155,10 +161,11 @@ class Viewer:
         deadline: float = DEADLINE,
         memory_limit: int | None = None,
     ) -> None:
-        if not isinstance(model, (Model, Loader)):
-            raise UsageError(
-                f"a Model of cnnlens is wanted, got {type(model)!r}: hand it to cnnlens.wrap first"
-            )
+        for one in (model, *([] if against is None else [against])):
+            if not isinstance(one, (Model, Loader)):
+                raise UsageError(
+                    f"a Model of cnnlens is wanted, got {type(one)!r}: hand it to cnnlens.wrap first"
+                )
         if token is False and not is_loopback(host):
             raise UsageError(f"without a token the viewer listens on loopback only, not at {host}")
         host = "127.0.0.1" if host.lower() == "localhost" else host.strip("[]")
@@ -166,16 +173,22 @@ class Viewer:
         root_path = read_root_path(root_path)
         named = Hosts([*hosts, *([] if is_anywhere(host) else [address_shown(host)])])
         held = bound(host, port)  # before anything is begun that would have to be ended
+        self._desks: list[Front] = []
         try:
-            self._desk: Front = (
-                Worker(model, images, deadline=deadline, memory=memory_limit)
-                if isinstance(model, Loader)
-                else InProcess(model, images)
-            )
+            for one in (model, *([] if against is None else [against])):
+                seen = self._desks[0].pictures if self._desks else images
+                self._desks.append(
+                    Worker(one, seen, deadline=deadline, memory=memory_limit)
+                    if isinstance(one, Loader)
+                    else InProcess(one, seen)
+                )
         except BaseException:
+            for desk in self._desks:
+                desk.close()
             held.close()
             raise
-        app = create_app(self._desk, hosts=named, token=self._token, root_path=root_path)
+        self._desk, second = self._desks[0], next(iter(self._desks[1:]), None)
+        app = create_app(self._desk, against=second, hosts=named, token=self._token, root_path=root_path)
         self._server = listening(app, held)
         self.address = f"http://{address_shown(host)}:{held.getsockname()[1]}{root_path}/"
         self.warning = "" if is_loopback(host) else _WARNING.format(host, held.getsockname()[1])
@@ -202,7 +215,12 @@ class Viewer:
         return self._desk.begun
 
     def open(self) -> None:
-        """Have a model that came as a Loader opened, and wait for it; raises what its opening raises."""
+        """Have a model that came as a Loader opened, and wait for it; raises what its opening raises.
+
+        The one that it is compared with is opened meanwhile; if that fails, the page says so where it is asked for.
+        """
+        for other in self._desks[1:]:
+            threading.Thread(target=_try_to_open, args=(other,), name="cnnlens-against", daemon=True).start()
         self._desk.open()
 
     def leave(self, coming: bool = False, patience: float = 3.0) -> None:
@@ -232,7 +250,8 @@ class Viewer:
                 )
             self._thread.join(5.0)
             self._server.task_dispatcher.shutdown()
-            self._desk.close()
+            for desk in self._desks:
+                desk.close()
 
     def __enter__(self) -> Self:
         return self
@@ -248,3 +267,9 @@ class Viewer:
     def _repr_html_(self) -> str:
         url, shown = escape(self.url), escape(self.address)
         return f'<a href="{url}" target="_blank" rel="noopener noreferrer">cnnlens viewer at {shown}</a>'
+
+
+def _try_to_open(desk: Front) -> None:
+    """Open the second model; what goes wrong is told by the desk to whoever asks it."""
+    with contextlib.suppress(Exception):
+        desk.open()

@@ -31,7 +31,7 @@ class Worker(Front):
     def __init__(
         self,
         model: Loader,
-        images: Iterable[Source] = (),
+        images: Iterable[Source] | Pictures = (),
         *,
         deadline: float = DEADLINE,
         memory: int | None = None,
@@ -40,7 +40,7 @@ class Worker(Front):
     ) -> None:
         if memory is not None and not _can_limit():
             raise UsageError("this system holds no process to a memory limit: leave it out")
-        opening, pictures = Opening(model.name, model.size), Pictures(images)
+        opening, pictures = Opening(model.name, model.size), Pictures.of(images)
         self._remote = Remote(opening, model.open, plugins, pictures, deadline, memory)
         super().__init__(self._remote, opening, pictures, queue)
 
