@@ -23,6 +23,7 @@ KINDS: dict[str, type[Panel]] = {
     kind.__name__: kind for kind in (Heatmap, Tiles, Picture, Bars, Curve, Table, Note)
 }
 WORDS = ("title", "unit", "means", "x_unit", "text")
+DEEPEST = 64  #: how far values may lie within values
 MOST_WORDS = 20_000  #: characters of an error that are handed on
 
 
@@ -44,18 +45,21 @@ def packed(value: Any) -> Any:
     return str(value)
 
 
-def unpacked(value: Any) -> Any:
+def unpacked(value: Any, depth: int = 0) -> Any:
     """What `packed` made, as it was. Raises Garbled."""
+    if depth > DEEPEST:
+        raise Garbled("values within values without an end")
+    deeper = depth + 1
     if isinstance(value, list):
-        return [unpacked(item) for item in value]
+        return [unpacked(item, deeper) for item in value]
     if not isinstance(value, dict):
         return value
     match value:
         case {"t": list(items), **rest} if not rest:
-            return tuple(unpacked(item) for item in items)
+            return tuple(unpacked(item, deeper) for item in items)
         case {"d": list(pairs), **rest} if not rest:
             try:
-                return {unpacked(key): unpacked(item) for key, item in pairs}
+                return {unpacked(key, deeper): unpacked(item, deeper) for key, item in pairs}
             except (TypeError, ValueError):
                 pass  # not pairs, or a key that cannot be one
     raise Garbled(f"no value is told as {str(value)[:80]}")

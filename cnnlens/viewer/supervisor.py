@@ -162,7 +162,7 @@ class Supervisor:
                 self._wanted = False
                 self._opening.failed(failure)
             self._changed.notify_all()
-        if not planned and refused is None:
+        if not planned and refused is None and self._opened:  # else it is raised
             log.warning("%s", ended)
         if process is not None:
             self._lose(process, failure or WorkerDied(ended + AGAIN))

@@ -22,7 +22,7 @@ Fill = Callable[
 ]  #: fills what it is given with the bytes that come next; EOFError at the end
 Arrays = Sequence[npt.NDArray[Any]]
 
-MOST_HEAD = 64 * 2**20
+MOST_HEAD = 32 * 2**20
 MOST_BODY = 2**30  #: of one frame's arrays together, in bytes
 MOST_ARRAYS = 4096
 DTYPES = ("<f4", "<f8", "<f2", "|u1", "|b1", "<i4", "<i8")

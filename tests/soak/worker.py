@@ -1,10 +1,11 @@
 """A soak of the viewer's process, run by hand: `PYTHONPATH=tests/viewer python tests/soak/worker.py [cycles [turns]]`.
 
 So many cycles (100) of each way to lose the process or its time: killed while it works, killed while it has nothing
-to do, out of memory, hung until the deadline, hung until somebody presses stop. Meanwhile two others keep asking for
-facts, pictures and finished results. Then 32 clients ask for so many mixed things each (1,000). Told at the end: the
-99th percentile of the others' answers, the time until the typed error and until the service was back, in model
-loads, and what is held of threads, files, processes and memory, before and after.
+to do, out of memory, hung until the deadline, hung until somebody presses stop; a twentieth of them with PyTorch.
+Meanwhile two others keep asking for facts, pictures and finished results. Then how soon a job tells of itself and
+stops, and 32 clients that ask for so many mixed things each (1,000). Told at the end: the 99th percentile of the
+others' answers, the time until the typed error and until the service was back, in model loads, and what is held of
+threads, files, processes and memory, before and after.
 """
 
 from __future__ import annotations
@@ -190,6 +191,27 @@ def many(turns: int) -> None:
     worker.close()
 
 
+def progress() -> None:
+    """How soon a job on a real network says how far it is, and how soon it stops."""
+    worker = Worker(Loader("lite0", demo_model), demo_images()[:1])
+    worker.open()
+    until_over(worker, ask(worker, "saliency"))
+    first, stopped = [], []
+    for window in range(20, 40):
+        begun = time.perf_counter()
+        job = ask(worker, {"name": "occlusion", "settings": {"window": window, "stride": 4}})
+        while not worker.job(job["id"])["progress"]["done"]:
+            time.sleep(0.002)
+        first.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        worker.cancel(job["id"])
+        until_over(worker, job)
+        stopped.append(time.perf_counter() - begun)
+    print(f"occlusion on EfficientNet-Lite0: first progress after {statistics.median(first):.3f} s (longest "
+          f"{max(first):.3f}), stopped after {statistics.median(stopped):.3f} s (longest {max(stopped):.3f})")  # fmt: skip
+    worker.close()
+
+
 def value(worker: Worker, key: tuple[str, str, str]) -> bytes:
     """The raw values of one answer; made again where somebody reset the desk in between."""
     while True:
@@ -208,6 +230,7 @@ def main(cycles: int = 100, turns: int = 1000) -> None:
     logging.disable(logging.WARNING)  # each death is told of on the terminal
     lose_it("a network in NumPy", tiny_model, cycles)
     lose_it("a network in PyTorch", in_torch, -(-cycles // 20))
+    progress()
     many(turns)
     ended = held()
     print(f"all closed: threads {begun['threads']} → {ended['threads']}, files {begun['files']} → {ended['files']}, "

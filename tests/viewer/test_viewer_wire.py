@@ -140,6 +140,11 @@ def test_nothing_is_sent_that_would_not_be_taken() -> None:
         frame({}, [np.asarray([None])])
 
 
+def nested(depth: int) -> Any:
+    """A list in a list in a list …"""
+    return [nested(depth - 1)] if depth else []
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -166,6 +171,7 @@ def test_nothing_is_sent_that_would_not_be_taken() -> None:
         lambda told: told.update(facts={"x": 1}),
         lambda told: told.update(facts={"d": [[1, 2, 3]]}),
         lambda told: told.update(facts={"d": [[{"d": []}, 2]]}),
+        lambda told: told.update(facts={"d": [["x", nested(100)]]}),
         lambda told: told.update(pixels={"array": 0}),
         lambda told: told.update(pixels="<img>"),
         lambda told: told.pop("pixels"),

@@ -88,9 +88,9 @@ def test_every_answer_is_bit_by_bit_that_of_a_model_in_this_process(start: Start
         for which in ("input", "original"):
             id = desk.images()[0]["id"]
             assert (worker.picture(id, which) == desk.picture(id, which)).all()
-        targets = ["top1", "square - circle", f"like({desk.images()[1]['id']})"]
+        targets = ["square - circle", f"like({desk.images()[1]['id']})"]
         jobs = [until_over(one, ask(one, *LIST, targets=targets)) for one in (worker, desk)]
-        assert len(jobs[0]["results"]) == len(jobs[1]["results"]) > 25
+        assert len(jobs[0]["results"]) == len(jobs[1]["results"]) > 15
         for theirs, mine in zip(*(job["results"] for job in jobs), strict=True):
             assert theirs["error"] == mine["error"] is None, theirs
             _same(worker.result(theirs["id"]), desk.result(mine["id"]))
