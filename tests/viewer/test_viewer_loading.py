@@ -197,7 +197,7 @@ def test_the_web_side_brings_in_no_framework_whatever_it_serves() -> None:
     code = f"""
 import sys
 from cnnlens.cli import main
-main(["demo", "--port", "0", "--no-open"], standalone_mode=False)
+main(["demo", "--port", "0", "--no-open", "--no-token"], standalone_mode=False)
 print("held:", [name for name in {FRAMEWORKS} if name in sys.modules])
 """
     with started(code, "EfficientNet-Lite0") as (process, url):
@@ -222,7 +222,7 @@ print("held:", [name for name in {FRAMEWORKS} if name in sys.modules])
 
 def test_it_can_be_stopped_while_it_waits(tmp_path: Path) -> None:
     code = waits(tmp_path).replace("import sys\n", "import sys\nfrom cnnlens.cli import main\n")
-    code = code.replace("serve(Loader", "main.commands['view'].callback = lambda **_: serve(Loader").rstrip()
+    code = code.replace("serve(loader", "main.commands['view'].callback = lambda **_: serve(loader").rstrip()
     with started(f"{code}\nmain(['view', 'tiny.pt'])", "tiny.pt") as (process, url):
         assert "Opening tiny.pt" in get(url)
         assert Flag(tmp_path / "begun").wait()

@@ -9,7 +9,7 @@ const CHEAP = 32; // passes that are run without asking
 let visualisers, otherwise;
 const latest = api.latest();
 let running = null;
-let opened = true; // just now: results that the address says were there are made again, whatever they cost
+let opened = true; // just now: what was shown is shown again, whatever it costs
 let ran = null; // the request whose results stand on the page
 let results = []; // and those results: what was answered, and of each what is told
 const parts = {};
@@ -168,7 +168,7 @@ function show() {
 	host.style.setProperty("--columns", names.length);
 	host.replaceChildren(...results.map((one) => {
 		const element = one.told ? card(one.told, one.image, { limits: shared(one.visualiser) })
-			: h("article.card", h("h3", one.visualiser), said(`${one.error.message}.`, one.error.type === "PluginFailed" && "The fault is its author's, not your model's."));
+			: h("article.card", h("h3", one.visualiser), said(one.error.message, one.error.type === "PluginFailed" && "The fault is its author's."));
 		if (names.length > 1) element.style.gridArea = `${rows.indexOf(row(one)) + 1} / ${names.indexOf(one.visualiser) + 1}`;
 		return element;
 	}));

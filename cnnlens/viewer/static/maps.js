@@ -49,5 +49,6 @@ async function load(host, head, layer, picture, signal) {
 	const sheets = tiles(told, told.panels[0], 0, null, { first, turn, open: (name) => state.set({ unit: name }), hint: "point at a map for its values" });
 	sheets.append(h("div.notes", words, fact(`${number(told.facts.seconds)} s`)));
 	body.replaceWith(sheets);
+	unit.refocus(sheets);
 	return savable([told.id]);
 }

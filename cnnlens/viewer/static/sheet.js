@@ -88,7 +88,7 @@ export function pager(first, total, go) {
 		h("span.num", `${first}–${Math.min(total, first + PAGE) - 1} of ${total}`), turn(first + PAGE, "The next maps", "right"));
 }
 
-/** A colour bar with a line beside it for the value at a place; `point` reads it, and the line keeps its place. */
+/** A colour bar, and beside it a line for the value at a place, which `point` reads. */
 export function legend(result, n, panel, limits = panel.limits, hint = "") {
 	const rgb = panel.shape.length === 4;
 	const bar = rgb ? { element: h("div.bar.own", panel.signed ? "mid-grey is zero" : "colours as they are"), point: () => {} } : colourBar({ ...panel, limits });

@@ -5,10 +5,17 @@ import * as state from "./state.js";
 import { card, savable } from "./panels.js";
 import { PAGE } from "./sheet.js";
 
+let left = null;
+
 function leave() {
-	const name = state.get("unit");
+	left = state.get("unit");
 	state.set({ unit: null });
-	setTimeout(() => document.querySelector(`.cell[data-name="${CSS.escape(name)}"]`)?.focus());
+}
+
+/** Among all maps again, the one that was left. */
+export function refocus(sheets) {
+	sheets.querySelector(`[data-name="${left}"]`)?.focus();
+	left = null;
 }
 
 export function head(layer) {
