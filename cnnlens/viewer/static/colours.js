@@ -39,7 +39,7 @@ export function coloured(element, levels, signed, lay) {
 		try {
 			await lay(recoloured(await levels, palette(signed)));
 		} catch (error) {
-			element.replaceWith(said(error.kind ? error.message : "This picture arrived damaged: reload the page."));
+			element.replaceWith(said(error.kind ? error.message : "This picture is damaged: reload the page."));
 		}
 	});
 }

@@ -1,4 +1,4 @@
-// A sheet of small maps: its cells stand before the pictures come, so nothing jumps.
+// A sheet of small maps: its cells stand before the pictures come.
 import { h, number, roving, sign, times } from "./dom.js";
 import * as api from "./api.js";
 import { colourBar, coloured } from "./colours.js";
