@@ -36,6 +36,9 @@ def main() -> None:
     """Serve the process that started this one, over what it gave as standard input and output."""
     faulthandler.enable()  # a crash says on the terminal where it was
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the viewer's to handle
+    signal.signal(
+        signal.SIGTERM, lambda *_: leave()
+    )  # to a whole group of processes, say: nothing is left behind
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     given, taken = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")

@@ -416,15 +416,22 @@ time.sleep(60)
 """
 
 
-def test_a_viewer_that_is_killed_takes_its_process_along(tmp_path: Path) -> None:
+@pytest.mark.parametrize("everybody", [False, True], ids=["the viewer alone", "the whole group"])
+def test_a_viewer_that_is_killed_takes_its_process_along(tmp_path: Path, everybody: bool) -> None:
     code = ALONE.format(tests=str(Path(__file__).parent), picture=PICTURES[0])
     viewer = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ | {"TMPDIR": str(tmp_path)}
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        start_new_session=True,
     )
     try:
         assert viewer.stdout is not None and viewer.stdout.readline() == b"runs\n"
         (child,) = processes(viewer.pid)
-        viewer.kill()
+        if everybody:
+            os.killpg(viewer.pid, signal.SIGTERM)
+        else:
+            viewer.kill()
         viewer.communicate(timeout=10)
         end = time.monotonic() + 10
         while is_there(child) and time.monotonic() < end:
