@@ -6,8 +6,6 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .errors import Unmet
 from .memory import MOST, Appetite, from_shapes, in_words, is_ample, measured, read_memory
 
@@ -73,9 +71,9 @@ class Budget:
                 for size in LARGER:
                     if self._fitting(gradients, size) < size:
                         break
-                    self._run(size, gradients)  # what is made ready for a size is not counted
+                    self._model.run_grey(size, gradients)  # what is made ready for a size is not counted
                     started = self._clock()
-                    self._run(size, gradients)
+                    self._model.run_grey(size, gradients)
                     each = (self._clock() - started) / size
                     if each > 0.9 * least:
                         break
@@ -87,7 +85,9 @@ class Budget:
         """What passes take, found once: measured where the device tells, else estimated from shapes."""
         if gradients not in self._appetites:
             with self._model.lock:
-                found = measured(lambda count: self._run(count, gradients), self._model.peak_of, self.bytes)
+                found = measured(
+                    lambda count: self._model.run_grey(count, gradients), self._model.peak_of, self.bytes
+                )
             self._appetites[gradients] = found or from_shapes(self._model.layers, self._picture, gradients)
         return self._appetites[gradients]
 
@@ -100,11 +100,3 @@ class Budget:
     def _picture(self) -> int:
         spec = self._model.input
         return 4 * spec.height * spec.width * spec.channels
-
-    def _run(self, count: int, gradients: bool) -> None:
-        """A pass over grey pictures, back to the input if `gradients`."""
-        spec = self._model.input
-        fed = spec.encode(np.full((count, spec.height, spec.width, spec.channels), 0.5, np.float32))
-        ran = self._model.forward(fed, ("input",) if gradients else (), {}, gradients)
-        if gradients:
-            ran.pull({"scores": np.ones_like(ran.scores)}, ("input",))

@@ -295,13 +295,22 @@ class Model(ABC):
         tape = self.tape(x)
         return tape.scores, tape.walk(tape.starts(target), altering(functions, share))
 
+    def run_grey(self, count: int, back: bool) -> None:
+        """A pass over grey pictures, `back` to the input if asked, to see whether it can and what it takes."""
+        with self.lock:
+            ran = self.forward(
+                self.input.encode(self.input.grey(count)), ("input",) if back else (), {}, back
+            )
+            if back:
+                ran.pull({"scores": np.ones_like(ran.scores)}, ("input",))
+
     @functools.cached_property
     def calls(self) -> tuple[CallInfo, ...]:
         """The calls of a pass over a grey picture: what they are and what they read, without numbers.
 
         The tape is held to the network's own scores here, once.
         """
-        grey = np.full((1, self.input.height, self.input.width, self.input.channels), 0.5, np.float32)
+        grey = self.input.grey()
         tape, scores = self.tape(grey), self.in_full.trace(grey).scores
         largest = float(np.abs(scores[np.isfinite(scores)]).max(initial=0))
         if not np.allclose(tape.scores, scores, rtol=1e-3, atol=1e-4 * largest, equal_nan=True):
@@ -364,7 +373,7 @@ class Model(ABC):
     @functools.cached_property
     def outputs(self) -> tuple[int, ...]:
         """The shape of the scores of one picture: (classes,), or (h, w, classes) for one at each place."""
-        grey = np.full((1, self.input.height, self.input.width, self.input.channels), 0.5, np.float32)
+        grey = self.input.grey()
         return self.trace(grey).scores.shape[1:]
 
     #: All that the model returns, array by array; one is taken as the scores. Empty where a backend tells none.

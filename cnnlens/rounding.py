@@ -119,8 +119,7 @@ def rounded(
     if probe is None and not cost.forwards + cost.backwards:
         note = Note(f"no pass was made: the weights are {model.weights_in}, and shown as they are")
         return (note,), {"precision": {"computed_in": model.weights_in}}
-    spec = model.input
-    asked = probe or Probe(model, np.full((spec.height, spec.width, spec.channels), 0.5, np.float32))
+    asked = probe or Probe(model, model.input.grey()[0])
     by_gradients = "gradients" in chosen.needs or (cost.backwards > 0 and "tape" not in chosen.needs)
     found = measure(asked, by_gradients or asked.has_gradients)
     notes = tuple(told(found, asked, chosen))

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -57,17 +56,8 @@ def why_not_lowered(model: Model) -> str | None:
         with context:
             if not torch.is_autocast_enabled(within.device):
                 return f"this torch has no autocast for it on {within.device}: {would}"
-        _tried(model)
+        model.run_grey(1, not model.cannot.get("gradients") and not model.unreached("input"))
     except Exception as error:  # torch's own, or the user's code
         told = str(error).partition("\n")[0] or type(error).__name__
         return f"torch does not run it so on {within.device} ({told}): {would}"
     return None
-
-
-def _tried(model: Model) -> None:
-    spec, back = model.input, not model.cannot.get("gradients") and not model.unreached("input")
-    fed = spec.encode(np.full((1, spec.height, spec.width, spec.channels), 0.5, np.float32))
-    with model.lock:
-        ran = model.forward(fed, ("input",) if back else (), {}, back)
-        if back:
-            ran.pull({"scores": np.ones_like(ran.scores)}, ("input",))

@@ -164,11 +164,10 @@ class KerasModel(Model):
 
     def _survey(self, spec: InputSpec) -> tuple[tuple[Layer, ...], tuple[Output, ...], Any]:
         """The layers, the outputs, and the scores of a grey picture; the head is found on the way."""
-        grey = np.full((1, spec.height, spec.width, spec.channels), 0.5, np.float32)
         taps = Taps((*self._body.names, *(PREFIX + path for path in self._body.outputs)))
 
         def function(_: Sequence[Any]) -> list[Any]:
-            x = keras.ops.convert_to_tensor(self._laid(spec.encode(grey), "input"))
+            x = keras.ops.convert_to_tensor(self._laid(spec.encode(spec.grey()), "input"))
             scores = self._body.run(x, taps)
             self._body.find_head(x, taps.seen)
             return [scores]

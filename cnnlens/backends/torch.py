@@ -116,7 +116,7 @@ class TorchModel(Model):
         if self._unreached["input"] is None or is_output(name):
             return None
         if name not in self._unreached:
-            grey = np.full((1, self.input.height, self.input.width, self.input.channels), 0.5, np.float32)
+            grey = self.input.grey()
             try:
                 with self.lock:
                     ran = self.forward(self.input.encode(grey), (name,), {}, True)
@@ -306,8 +306,7 @@ class TorchModel(Model):
         for spec in wanted:
             if (spec.height, spec.width) in tried:
                 continue
-            grey = np.full((1, spec.height, spec.width, spec.channels), 0.5, np.float32)
-            x = self._tensor(_from_channels_last(spec.encode(grey), 1))
+            x = self._tensor(_from_channels_last(spec.encode(spec.grey()), 1))
             try:
                 with frozen_in_eval(self.module, self._device):
                     before = random_states(self._device)

@@ -96,6 +96,10 @@ class InputSpec:
             (self.height, self.width), self.resize, self.crop_share, self.interpolation,
         )  # fmt: skip
 
+    def grey(self, count: int = 1) -> Array:
+        """So many mid-grey pictures, (count, height, width, channels): for what is asked of the model, not of one."""
+        return np.full((count, self.height, self.width, self.channels), 0.5, np.float32)
+
     def facts(self) -> dict[str, Any]:
         """The specification as plain JSON-able values; `read_preprocess` reads them back."""
         return dataclasses.asdict(self)
