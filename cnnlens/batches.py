@@ -7,6 +7,7 @@ itself gives; where it does not, or cannot be had, the model's own passes are ru
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -92,6 +93,7 @@ def _held_to_three(
 
 def hide(model: Model, image: Array, boxes: Sequence[Box], fill: Fill, tick: Callable[[int], None]) -> Array:
     """Scores (n, classes) of the picture (h, w, c) with each box hidden in turn; see `Model.hide`."""
+    tick(0)
     height, width = image.shape[:2]
     inside = all(0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width for y0, x0, y1, x1 in boxes)
     # in a lower precision what a box changes and what is rounded cannot be told apart
@@ -141,7 +143,7 @@ def _replayed_boxes(
     found: dict[int, Array] = {}
     for some in _together(boxes, image.shape[0], image.shape[1], most):
         with model.lock:
-            scores = replay.hide(cover, [boxes[i] for i in some])
+            scores = replay.hide(cover, [boxes[i] for i in some], functools.partial(tick, done))
         found.update(zip(some, scores, strict=True))
         done += len(some)
         tick(done)

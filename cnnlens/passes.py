@@ -51,8 +51,11 @@ class Replay(Protocol):
     def forward(self, values: Array, watch: Sequence[str], differentiable: bool) -> Pass:
         """The pass over other pictures (n, h, w, c), preprocessed; or over other values (n, …) at its layer."""
 
-    def hide(self, cover: Array, boxes: Sequence[Box]) -> Array:
-        """The scores (n, classes) of its picture with each of the boxes, all of one size, showing `cover`."""
+    def hide(self, cover: Array, boxes: Sequence[Box], pause: Callable[[], object] | None = None) -> Array:
+        """The scores (n, classes) of its picture with each of the boxes, all of one size, showing `cover`.
+
+        `pause` is called between layers, where work may be stopped by what it raises.
+        """
 
 
 def hidden(image: Array, boxes: Sequence[Box], fill: Fill) -> Array:

@@ -17,6 +17,7 @@ from torch.nn import functional
 import cnnlens
 from cnnlens import Target, batches
 from cnnlens.backends.torch import TorchModel
+from cnnlens.errors import Cancelled
 from cnnlens.memory import Appetite
 from cnnlens.passes import hidden
 
@@ -514,3 +515,22 @@ def _two_threads() -> Iterator[None]:
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+def test_hiding_may_be_stopped_between_layers() -> None:
+    """Stop is heard long before a batch of boxes is done, and the next question is answered as ever."""
+    net = nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=1) for _ in range(6)), nn.Flatten(), nn.Linear(768, 4))
+    model = cnnlens.wrap(net, preprocess={"size": 16})
+    boxes = [(y, x, y + 4, x + 4) for y in range(0, 12, 2) for x in range(0, 12, 2)]
+    image = np.random.default_rng(0).random((16, 16, 3), np.float32)
+    calls: list[int] = []
+
+    def tick(done: int) -> None:
+        calls.append(done)
+        if len(calls) == 4:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        model.hide(image, boxes, 0.5, tick)
+    assert calls == [0, 0, 0, 0], "before the first batch was done"
+    assert model.hide(image, boxes, 0.5).shape == (36, 4)

@@ -5,7 +5,7 @@ Nakandala, Kumar & Papakonstantinou, 2019 (incremental inference for occlusion),
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -32,10 +32,11 @@ class Hiding:
         self._end = program.end
         self._last = {place: i for i, step in enumerate(self._steps) for place in step.reads.values()}
 
-    def scores(self, cover: Tensor, boxes: Sequence[Box]) -> Tensor:
+    def scores(self, cover: Tensor, boxes: Sequence[Box], pause: Callable[[], object]) -> Tensor:
         """The scores (n, …) with each box (y0, x0, y1, x1), all of one size, showing `cover` (1, c, h, w)."""
         values: dict[int, Patch | Tensor] = {0: self._hidden(cover, boxes)}
         for i, step in enumerate(self._steps):
+            pause()
             values[step.place] = self._through(step, values, len(boxes))
             for place in set(step.reads.values()):
                 if self._last[place] == i:

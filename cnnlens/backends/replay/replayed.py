@@ -57,12 +57,13 @@ class Replayed:
 
         return Pass(self._border.read(scores, "scores"), seen, pull)
 
-    def hide(self, cover: Array, boxes: Sequence[Box]) -> Array:
+    def hide(self, cover: Array, boxes: Sequence[Box], pause: Callable[[], object] | None = None) -> Array:
         """The scores (n, classes) of the picture with each box showing `cover` (1, h, w, c)."""
         if self._border.within.is_lower:
             raise Unmet("what a box can change is told apart from what it cannot in full precision only")
         with torch.inference_mode():
-            return self._border.read(self._hiding.scores(self._border.lay(cover, "input"), boxes), "scores")
+            found = self._hiding.scores(self._border.lay(cover, "input"), boxes, pause or (lambda: None))
+            return self._border.read(found, "scores")
 
     def _pulled(
         self,
