@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .app import create_app
-    from .desk import Desk, Request
-    from .in_process import InProcess
-    from .loading import Loader
+    from .desks.desk import Desk, Request
+    from .desks.in_process import InProcess
+    from .desks.loading import Loader
+    from .desks.worker import Worker
     from .serving import Viewer, serve, view
-    from .worker import Worker
 
 #: Where the names live until they are asked for: the process that runs the model needs no Flask.
 _LATER = {
-    "Desk": "desk", "InProcess": "in_process", "Loader": "loading", "Request": "desk", "Viewer": "serving",
-    "Worker": "worker", "create_app": "app", "serve": "serving", "view": "serving",
+    "Desk": "desks.desk", "InProcess": "desks.in_process", "Loader": "desks.loading", "Request": "desks.desk",
+    "Viewer": "serving", "Worker": "desks.worker", "create_app": "app", "serve": "serving", "view": "serving",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from ..errors import CnnlensError, UsageError
 from ..render.html import png
 from ..render.raster import pixels_image
 from .app import desk
-from .desk import Busy, NotThere, Which, error_of, read_request
+from .desks.desk import Busy, NotThere, Which, error_of, read_request
 from .openapi import document
 
 routes = Blueprint("api", __name__, url_prefix="/api/v1")

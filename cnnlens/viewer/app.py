@@ -15,11 +15,11 @@ from werkzeug.exceptions import HTTPException
 
 from ..errors import CannotOpen, CnnlensError, OutOfTime, PluginFailed, Unmet, UsageError, WorkerDied
 from ..images import MAX_BYTES
-from .access import Access, Token
-from .desk import Busy, Desk, Gone, Loading, NotThere, error_of
-from .hosts import Hosts
-from .prefix import Prefix, read_root_path
-from .security import Guard
+from .desks.desk import Busy, Desk, Gone, Loading, NotThere, error_of
+from .door.access import Access, Token
+from .door.hosts import Hosts
+from .door.prefix import Prefix, read_root_path
+from .door.security import Guard
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

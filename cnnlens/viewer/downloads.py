@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from ..errors import UsageError
 from ..panels import panel_array
 from ..result import Result, Sheet
-from .desk import MAX_PARTS, NotThere
+from .desks.desk import MAX_PARTS, NotThere
 from .results import result_of, style_of
 
 routes = Blueprint("downloads", __name__, url_prefix="/api/v1")

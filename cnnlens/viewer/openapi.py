@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 from typing import Any
 
-from .desk import MAX_PARTS, Request
+from .desks.desk import MAX_PARTS, Request
 
 
 def _path(name: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from ..render.style import DIVERGING, SEQUENTIAL, Shared, Show, Style
 from ..result import Result
 from .api import number_in
 from .app import desks
-from .desk import NotThere
+from .desks.desk import NotThere
 
 routes = Blueprint("results", __name__, url_prefix="/api/v1")
 

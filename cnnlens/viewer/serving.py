@@ -20,15 +20,15 @@ from waitress import wasyncore
 from ..errors import UsageError
 from ..images import Source
 from ..model import Model
-from .access import Token
 from .app import create_app
-from .front import Front
-from .hosts import Hosts, is_anywhere, is_loopback
-from .in_process import InProcess
-from .listening import address_shown, bound, listening
-from .loading import Loader
-from .prefix import read_root_path
-from .worker import DEADLINE, Worker
+from .desks.front import Front
+from .desks.in_process import InProcess
+from .desks.loading import Loader
+from .desks.worker import DEADLINE, Worker
+from .door.access import Token
+from .door.hosts import Hosts, is_anywhere, is_loopback
+from .door.listening import address_shown, bound, listening
+from .door.prefix import read_root_path
 
 _WARNING = (
     "Warning: the viewer listens at {0}, port {1}. Every machine that reaches it there, by an address of this "

@@ -6,7 +6,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from cnnlens.viewer.security import HEADERS
+from cnnlens.viewer.door.security import HEADERS
 
 HALF_A_MINUTE = 30_000
 

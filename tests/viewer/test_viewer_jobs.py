@@ -12,7 +12,7 @@ from viewer_help import API, error, finished, png_of
 
 from cnnlens.testing import tiny_model
 from cnnlens.viewer import Desk, InProcess
-from cnnlens.viewer.shelf import Shelf
+from cnnlens.viewer.desks.shelf import Shelf
 
 Run = Any
 
@@ -83,7 +83,7 @@ def test_ids_of_another_start_are_others(desk: Desk, image: str, run: Run) -> No
     id = run("filter-weights")["results"][0]["id"]
     other = InProcess(tiny_model(), [png_of(1)])
     try:
-        from cnnlens.viewer.desk import read_request
+        from cnnlens.viewer.desks.desk import read_request
 
         told = other.submit(read_request({"visualisers": [{"name": "filter-weights"}]}))
         assert other.job(told["id"], 5)["results"][0]["id"] != id

@@ -27,8 +27,8 @@ from viewer_loaders import Flag, Slow
 from cnnlens.cli import main
 from cnnlens.errors import CannotOpen
 from cnnlens.viewer import Viewer, Worker, create_app, serve
-from cnnlens.viewer.crossing import Unforeseen
-from cnnlens.viewer.desk import Loading, read_request
+from cnnlens.viewer.desks.desk import Loading, read_request
+from cnnlens.viewer.process.crossing import Unforeseen
 
 #: A viewer in a process of its own, whose model comes when there is a file `go` in the folder.
 WAITS = """

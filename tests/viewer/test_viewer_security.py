@@ -14,7 +14,7 @@ from viewer_help import API, TOKEN, check_headers, error
 
 from cnnlens.errors import UsageError
 from cnnlens.viewer import InProcess, create_app
-from cnnlens.viewer.security import CAME_IN_AT, HEADERS
+from cnnlens.viewer.door.security import CAME_IN_AT, HEADERS
 
 OURS = (
     "localhost localhost:8765 LOCALHOST:1 localhost. LocalHost.:80 127.0.0.1 127.0.0.1:8765 127.1.2.3 127.0.0.1. "

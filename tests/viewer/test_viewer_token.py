@@ -18,7 +18,7 @@ import cnnlens
 from cnnlens.errors import UsageError
 from cnnlens.testing import tiny_model
 from cnnlens.viewer import InProcess, Viewer, create_app
-from cnnlens.viewer.access import Token, cookie_name
+from cnnlens.viewer.door.access import Token, cookie_name
 
 PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 WRONG = [

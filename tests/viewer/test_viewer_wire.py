@@ -15,8 +15,9 @@ from cnnlens.errors import BadSetting, CnnlensError, MissingPackage, PluginFaile
 from cnnlens.panels import Bars, Curve, Heatmap, Note, Picture, Table, Tiles
 from cnnlens.preprocess import InputSpec
 from cnnlens.result import Result
-from cnnlens.viewer.answers import input_of, read_facts, read_parts
-from cnnlens.viewer.crossing import (
+from cnnlens.viewer.desks.desk import NotThere, error_of, read_request
+from cnnlens.viewer.process.answers import input_of, read_facts, read_parts
+from cnnlens.viewer.process.crossing import (
     Unforeseen,
     packed,
     read_error,
@@ -25,8 +26,7 @@ from cnnlens.viewer.crossing import (
     send_result,
     unpacked,
 )
-from cnnlens.viewer.desk import NotThere, error_of, read_request
-from cnnlens.viewer.wire import MOST_BODY, MOST_HEAD, Garbled, frame, read_frame
+from cnnlens.viewer.process.wire import MOST_BODY, MOST_HEAD, Garbled, frame, read_frame
 
 ODD = np.asarray([[np.nan, -0.0, np.inf], [1e-45, -np.inf, 3.0]], np.float32)
 ODD.view(np.uint32)[0, 0] = 0x7FC12345  # a NaN with a payload of its own

@@ -36,10 +36,11 @@ from viewer_worker_help import (
 from cnnlens.cli import main
 from cnnlens.errors import BadSetting, CannotOpen, OutOfTime, UnknownName, UsageError, WorkerDied
 from cnnlens.testing import tiny_model
-from cnnlens.viewer import InProcess, Loader, Worker, remote
-from cnnlens.viewer.child import Borrowed
-from cnnlens.viewer.crossing import Unforeseen
-from cnnlens.viewer.desk import Busy, Gone, Loading, NotThere
+from cnnlens.viewer import InProcess, Loader, Worker
+from cnnlens.viewer.desks.desk import Busy, Gone, Loading, NotThere
+from cnnlens.viewer.process import remote
+from cnnlens.viewer.process.child import Borrowed
+from cnnlens.viewer.process.crossing import Unforeseen
 
 pytestmark = [
     pytest.mark.timeout(90),
@@ -285,7 +286,7 @@ def test_memory_that_runs_out_is_an_answer_and_no_death(start: Start) -> None:
 
 def test_torch_that_cannot_allocate_says_the_same() -> None:
     need("torch")
-    from cnnlens.viewer.local import _ran_out_of_memory
+    from cnnlens.viewer.desks.local import _ran_out_of_memory
 
     try:
         try:

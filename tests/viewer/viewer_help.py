@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from cnnlens.viewer.security import HEADERS
+from cnnlens.viewer.door.security import HEADERS
 
 API = "/api/v1"
 TOKEN = "a-token-that-tests-know"

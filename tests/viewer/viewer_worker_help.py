@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from cnnlens.errors import WorkerDied
 from cnnlens.viewer import Desk, Worker
-from cnnlens.viewer.desk import Loading, read_request
+from cnnlens.viewer.desks.desk import Loading, read_request
 
 T = TypeVar("T")
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
-from ..errors import BadInput, CannotOpen, UnknownName, UsageError
-from ..images import MAX_BYTES, Image, Source, open_image
-from ..preprocess import InputSpec
-from ..render.raster import pixels_image
+from ...arrays import Array
+from ...errors import BadInput, CannotOpen, UnknownName, UsageError
+from ...images import MAX_BYTES, Image, Source, open_image
+from ...preprocess import InputSpec
+from ...render.raster import pixels_image
 from .desk import NotThere
 from .shelf import Shelf
 

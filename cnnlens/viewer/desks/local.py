@@ -6,22 +6,22 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..describe import (
+from ...describe import (
     describe_layer,
     describe_layer_closely,
     describe_model,
     describe_settings,
     describe_visualiser,
 )
-from ..errors import Cancelled, OutOfMemory, UnknownName
-from ..look import look
-from ..model import Model
-from ..preprocess import InputSpec
-from ..probe import Probe
-from ..receptive import ReceptiveFields, receptive_fields
-from ..registry import Registry
-from ..result import Result
-from ..visualiser import Visualiser
+from ...errors import Cancelled, OutOfMemory, UnknownName
+from ...look import look
+from ...model import Model
+from ...preprocess import InputSpec
+from ...probe import Probe
+from ...receptive import ReceptiveFields, receptive_fields
+from ...registry import Registry
+from ...result import Result
+from ...visualiser import Visualiser
 from .desk import NotThere, Request, error_of
 from .jobs import Part
 from .parts import parts_of, target_of

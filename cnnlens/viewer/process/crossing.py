@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CnnlensError, UnknownName
-from ..panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
-from ..result import Result
+from ...errors import CnnlensError, UnknownName
+from ...panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
+from ...result import Result
 from .wire import Arrays, Garbled
 
 KINDS: dict[str, type[Panel]] = {

@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import Cancelled, OutOfTime, WorkerDied
-from ..model import Model
-from ..preprocess import InputSpec
-from ..registry import Registry
-from ..result import Result
+from ...errors import Cancelled, OutOfTime, WorkerDied
+from ...model import Model
+from ...preprocess import InputSpec
+from ...registry import Registry
+from ...result import Result
+from ..desks.desk import Busy, Loading, Request
+from ..desks.jobs import Part
+from ..desks.loading import Opening
+from ..desks.pictures import Pictures
+from ..desks.runner import Watched
 from .answers import input_of, read_facts, read_parts
 from .calls import Call, Calls, Said
 from .crossing import facts_of, packed, read_result
-from .desk import Busy, Loading, Request
-from .jobs import Part
-from .loading import Opening
-from .pictures import Pictures
 from .process import Process
-from .runner import Watched
 from .supervisor import Supervisor
 from .wire import Arrays, Garbled
 

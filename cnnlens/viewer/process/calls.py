@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..desks.desk import Gone
+from ..desks.jobs import Job
+from ..desks.runner import Watched
 from .crossing import read_error, send_error
-from .desk import Gone
-from .jobs import Job
 from .process import Process
-from .runner import Watched
 from .wire import Arrays, Garbled
 
 MOST = 64  #: things said in one call that nobody has heard yet

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import WorkerDied
+from ...errors import WorkerDied
+from ..desks.desk import Gone, Loading
+from ..desks.loading import Opening
 from .crossing import read_error
-from .desk import Gone, Loading
-from .loading import Opening
 from .process import Process
 from .wire import Arrays, Garbled
 

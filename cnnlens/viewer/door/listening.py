@@ -15,8 +15,8 @@ from flask import Flask
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
-from ..errors import UsageError
-from ..images import MAX_BYTES
+from ...errors import UsageError
+from ...images import MAX_BYTES
 from .hosts import is_anywhere
 from .security import CAME_IN_AT, error_body, guarded
 

@@ -6,10 +6,10 @@ import hashlib
 import json
 from typing import Any
 
-from ..errors import Unmet
-from ..model import Model
-from ..registry import Registry
-from ..targets import Target, read_target
+from ...errors import Unmet
+from ...model import Model
+from ...registry import Registry
+from ...targets import Target, read_target
 from .desk import Request
 from .jobs import Part
 from .runner import Gallery

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ..images import Image
-from ..preprocess import InputSpec
-from ..result import Result
+from ...images import Image
+from ...preprocess import InputSpec
+from ...result import Result
 from .desk import Request
 from .jobs import Part
 

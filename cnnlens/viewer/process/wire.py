@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import CnnlensError
+from ...errors import CnnlensError
 
 Fill = Callable[
     [memoryview], None

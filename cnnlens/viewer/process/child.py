@@ -19,13 +19,13 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from ..errors import Cancelled
-from ..images import Image
+from ...errors import Cancelled
+from ...images import Image
+from ..desks.desk import Request
+from ..desks.jobs import Part
+from ..desks.local import Local
+from ..desks.shelf import Shelf
 from .crossing import packed, read_error, send_error, send_result, unpacked
-from .desk import Request
-from .jobs import Part
-from .local import Local
-from .shelf import Shelf
 from .wire import Arrays, frame, read_frame
 
 MAX_IMAGES = 256 * 2**20

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..arrays import Array
-from ..errors import CnnlensError, UnknownName, UsageError
-from ..result import Result
+from ...arrays import Array
+from ...errors import CnnlensError, UnknownName, UsageError
+from ...result import Result
 
 State = Literal["queued", "running", "done", "cancelled"]
 Which = Literal["original", "input"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..images import MAX_PIXELS
-from ..preprocess import InputSpec
+from ...images import MAX_PIXELS
+from ...preprocess import InputSpec
+from ..desks.desk import MAX_PARTS, Request
+from ..desks.jobs import Part
 from .crossing import facts_of, unpacked
-from .desk import MAX_PARTS, Request
-from .jobs import Part
 from .wire import Garbled
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import CannotOpen, WorkerDied
-from ..model import Model
+from ...errors import CannotOpen, WorkerDied
+from ...model import Model
 from .desk import error_of
 
 RECENT = 3.0  #: seconds after which somebody who has not asked again is gone; pages ask at least every two

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
 
-from ..errors import UsageError
+from ...errors import UsageError
 from .prefix import last_part
 from .security import refuse
 

@@ -20,9 +20,7 @@ from .wire import Arrays, frame, read_frame
 
 #: The search path comes first: ours is found by it. What follows is an interpreter of its own, not a fork, since
 #: a fork of a process with threads is no safe place to run a framework in.
-BEGIN = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from cnnlens.viewer.child import main; main()"
-)
+BEGIN = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from cnnlens.viewer.process.child import main; main()"
 PATIENCE = 1.0  #: seconds that it has to end by itself, and then to be ended
 WHY = {
     "SIGKILL": ", as the system does when memory runs out",

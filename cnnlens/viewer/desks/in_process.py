@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .. import registry
-from ..images import Source
-from ..model import Model
+from ... import registry
+from ...images import Source
+from ...model import Model
 from .front import Front
 from .jobs import QUEUE
 from .loading import Opening

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from .. import registry
-from ..errors import UsageError
-from ..images import Source
+from ... import registry
+from ...errors import UsageError
+from ...images import Source
+from ..process.remote import Remote
 from .front import Front
 from .jobs import QUEUE
 from .loading import Loader, Opening
 from .pictures import Pictures
-from .remote import Remote
 
 DEADLINE = 900.0  #: seconds that one result may take
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import Cancelled
+from ...errors import Cancelled
 from .desk import Busy, Gone, NotThere, State
 
 QUEUE = 16  #: jobs that may wait

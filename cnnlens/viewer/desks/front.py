@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
-from ..errors import Cancelled
-from ..panels import panel_array
-from ..result import Result
+from ...arrays import Array
+from ...errors import Cancelled
+from ...panels import panel_array
+from ...result import Result
 from .desk import NotThere, Request, Which, error_of
 from .jobs import Job, Line, Part
 from .loading import Opening

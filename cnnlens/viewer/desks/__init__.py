@@ -1,0 +1,1 @@
+"""Desks: who runs the model, in this process or in one of its own; pictures, the line of jobs, results."""

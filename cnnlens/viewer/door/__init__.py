@@ -1,0 +1,1 @@
+"""The door: who may ask, from where, and how the server listens."""
