@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from .desks.in_process import InProcess
     from .desks.loading import Loader
     from .desks.worker import Worker
-    from .serving import Viewer, serve, view
+    from .running import Viewer, view
+    from .serving import serve
 
 #: Where the names live until they are asked for: the process that runs the model needs no Flask.
 _LATER = {
     "Desk": "desks.desk", "InProcess": "desks.in_process", "Loader": "desks.loading", "Request": "desks.desk",
-    "Viewer": "serving", "Worker": "desks.worker", "create_app": "app", "serve": "serving", "view": "serving",
+    "Viewer": "running", "Worker": "desks.worker", "create_app": "app", "serve": "serving", "view": "running",
 }  # fmt: skip
 
 
