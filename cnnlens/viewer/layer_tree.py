@@ -79,7 +79,7 @@ def _flat(value: Any) -> list[Any]:
 
 def times(shape: Any) -> str:
     """Numbers of a shape, or one number, as people write them."""
-    return "×".join(map(str, shape)) if isinstance(shape, (list, tuple)) else str(shape)
+    return "×".join(map(str, _flat(shape)))
 
 
 def grouped(number: int) -> str:
