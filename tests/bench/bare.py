@@ -68,11 +68,18 @@ class Bare:
 
     def cloning(self, names: list[str]) -> dict[str, Any]:
         """What modules handed on when they were first called, by hooks that clone."""
+        return self._hooked(names, lambda out: out.clone())
+
+    def holding(self, names: list[str]) -> dict[str, Any]:
+        """The same without copies: memory that is held is not used again, which is what any such look costs."""
+        return self._hooked(names, lambda out: out)
+
+    def _hooked(self, names: list[str], kept: Callable[[Any], Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
 
         def keeper(name: str) -> Callable[..., None]:
             def keep(_module: Any, _given: Any, out: Any) -> None:
-                found.setdefault(name, out.clone())
+                found.setdefault(name, kept(out))
 
             return keep
 

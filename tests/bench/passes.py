@@ -61,6 +61,10 @@ def _every_layer(bare: Bare, turns: int) -> Iterator[Row]:
         what, f"hooks that clone, {len(modules)} modules", ours, lambda: bare.cloning(modules),
         asked=None, equal=equal, turns=turns,
     )  # fmt: skip
+    yield cost(
+        what, "hooks that hold on to what they see, written over or not", ours, lambda: bare.holding(modules),
+        asked=None, equal=equal, turns=turns,
+    )  # fmt: skip
     try:
         lens = importlib.import_module("torchlens")
     except ImportError:
