@@ -103,7 +103,7 @@ def demo(memory: str | None, **given: Any) -> None:
     "--against", metavar="MODEL", help="a second checkpoint, to compare it with; opened with the same options"
 )
 @click.option(
-    "--deadline", type=click.FloatRange(1), metavar="SECONDS", default=900.0, show_default=True,
+    "--deadline", type=click.FloatRange(1, 86400), metavar="SECONDS", default=900.0, show_default=True,
     help="how long one result may take; after that it is stopped",
 )  # fmt: skip
 @click.option("--memory-limit", metavar="BYTES", help="what the model's process may have at most: 8GB …")

@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 from ..errors import CnnlensError, UsageError
 from ..render.html import png
 from ..render.raster import pixels_image
-from .app import desk
+from .app import desk, desks
 from .desks.desk import Busy, NotThere, Which, error_of, read_request
 from .openapi import document
 
@@ -28,7 +28,7 @@ _one_shots = threading.BoundedSemaphore(2)
 def state_of(wait: float = 0.0) -> dict[str, Any]:
     """What the page opens with; model and plugins are null until the model is there."""
     opening = desk().opening(wait)
-    ready = opening["state"] == "ready"
+    ready = opening["state"] == "ready" or desk().is_known
     return {
         "app": "cnnlens",
         "version": metadata.version("cnnlens"),
@@ -103,6 +103,8 @@ def add_images() -> ResponseReturnValue:
 def remove_image(id: str) -> ResponseReturnValue:
     """Forget a picture."""
     desk().remove_image(id)
+    for other in desks():
+        other.forget(id)
     return "", 204
 
 
@@ -144,14 +146,23 @@ def job(id: str) -> ResponseReturnValue:
 
 @routes.delete("/jobs/<id>")
 def cancel(id: str) -> ResponseReturnValue:
-    """Ask a job to stop."""
-    return jsonify(in_words(desk().cancel(id)))
+    """Ask a job to stop; with `mine`, only when nobody else has asked for the same."""
+    return jsonify(in_words(desk().cancel(id, bool(request.args.get("mine")))))
 
 
 @routes.post("/reset")
 def reset() -> ResponseReturnValue:
     """Back to the start: no jobs, no results, the pictures of the start."""
-    desk().reset()
+    for one in desks():
+        one.reset()
+    return "", 204
+
+
+@routes.post("/restart")
+def restart() -> ResponseReturnValue:
+    """Start the model's process again, where it was given up after it had died too often."""
+    for one in desks():
+        one.restart()
     return "", 204
 
 
@@ -236,6 +247,6 @@ def number_in(name: str, default: int, least: int, most: int) -> int:
     text = request.args.get(name)
     if text is None:
         return default
-    if not text.isdecimal() or not least <= int(text[:9]) <= most:
+    if not text.isdecimal() or len(text) > 9 or not least <= int(text) <= most:
         raise UsageError(f"{name} is a whole number from {least} to {most}, not {text[:40]!r}")
     return int(text)

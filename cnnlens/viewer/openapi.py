@@ -126,6 +126,7 @@ def _about() -> Operations:
             fails=(404,),
             parameters=[name],
         ),
+        ("post", "/restart"): _op("Start the model's process again, where it was given up", 204),
         ("post", "/reset"): _op("Stop the jobs, forget the results, keep the first pictures", 204),
     }
 

@@ -151,3 +151,22 @@ def test_waiting_is_bounded(client: FlaskClient, image: str, wait: str) -> None:
     client.get(f"{API}/jobs/{job['id']}?wait={wait}")
     assert time.monotonic() - begun < 2.5
     client.delete(f"{API}/jobs/{job['id']}")
+
+
+def test_the_same_asked_twice_is_one_job_until_nobody_wants_it(client: FlaskClient, image: str) -> None:
+    asked = {"visualisers": [{"name": "slow"}], "images": [image]}
+    first, second = (client.post(f"{API}/jobs", json=asked).json["id"] for _ in range(2))
+    assert first == second
+    assert client.delete(f"{API}/jobs/{first}?mine=1").json["state"] != "cancelled"
+    client.delete(f"{API}/jobs/{first}?mine=1")
+    end = time.monotonic() + 20
+    while (state := client.get(f"{API}/jobs/{first}?wait=1").json["state"]) != "cancelled":
+        assert state == "running" and time.monotonic() < end
+
+
+def test_pictures_of_one_request_are_its_own(client: FlaskClient) -> None:
+    """Two scripts send the same picture at once: neither takes it away from the other."""
+    desk = client.application.extensions["cnnlens_desk"]
+    ids = [desk.add_image(png_of(5), "same.png", listed=False)["id"] for _ in range(2)]
+    desk.remove_image(ids[0])
+    assert desk.picture(ids[1], "original").shape

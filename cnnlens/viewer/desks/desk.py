@@ -98,6 +98,10 @@ class Desk(Protocol):
         and `error`; waits up to `wait` seconds for its end. Until it is ready, whatever needs the model raises
         Loading, and once it has failed, the error it failed with."""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the model's facts can be told, even while it is started again or given up."""
+
     def model(self) -> dict[str, Any]:
         """The model's facts, as `describe_model` gives them."""
 
@@ -137,8 +141,14 @@ class Desk(Protocol):
     def job(self, id: str, wait: float = 0.0) -> dict[str, Any]:
         """A job's state; waits up to `wait` seconds for its end. Raises NotThere."""
 
-    def cancel(self, id: str) -> dict[str, Any]:
-        """Ask a job to stop; it stops at its next batch."""
+    def cancel(self, id: str, mine: bool = False) -> dict[str, Any]:
+        """Ask a job to stop; it stops at its next batch. Of `mine`, only when nobody else has asked for the same."""
+
+    def forget(self, id: str) -> None:
+        """Let go of what is known of a picture that another desk has removed."""
+
+    def restart(self) -> None:
+        """Start a model again that was given up."""
 
     def result(self, id: str) -> Result:
         """A finished result. Raises NotThere where it was never made or has been forgotten."""

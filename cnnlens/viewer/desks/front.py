@@ -61,6 +61,11 @@ class Front:
 
     # -- what there is ----------------------------------------------------------------------------
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the model's facts can be told, even while it is started again or given up."""
+        return self._runner.is_known
+
     def model(self) -> dict[str, Any]:
         """The model's facts."""
         return self._runner.model()
@@ -109,6 +114,9 @@ class Front:
         for id in request.images:
             self._pictures.get(id)
         job = Job(self._runner.parts(request, self._salt))
+        same = self._line.same(job)
+        if same is not None:
+            return self._line.told(same)
         if all(self._results.get(part.id) is not None for part in job.parts):
             job.answers = [_done(part) for part in job.parts]
             job.finish("done")  # nothing to wait for: it never stands in the line
@@ -126,10 +134,11 @@ class Front:
             job.over.wait(wait)
         return self._line.told(job)
 
-    def cancel(self, id: str) -> dict[str, Any]:
-        """Ask a job to stop."""
+    def cancel(self, id: str, mine: bool = False) -> dict[str, Any]:
+        """Ask a job to stop; of `mine`, only when nobody else has asked for the same."""
         job = self._line.get(id)
-        self._line.cancel(job)
+        if not mine or self._line.let_go(job):
+            self._line.cancel(job)
         return self._line.told(job)
 
     def result(self, id: str) -> Result:
@@ -147,6 +156,13 @@ class Front:
         self._results.clear()
         self._runner.forget()
         self._pictures.reset()
+
+    def forget(self, id: str) -> None:
+        """Let go of what is known of a picture that another desk has removed."""
+        self._runner.forget(id)
+
+    def restart(self) -> None:
+        """Start a model again that was given up; here there is none that could be."""
 
     def close(self) -> None:
         """Stop for good."""

@@ -42,6 +42,7 @@ class Job:
     """A request on its way. Only the worker writes `state`, `answers`, `done` and `total`."""
 
     parts: Sequence[Part]
+    wanted: int = 1  # by so many
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     state: State = "queued"
     answers: list[dict[str, Any]] = field(default_factory=list)
@@ -99,6 +100,26 @@ class Line:
             self._jobs[job.id] = job
             self._forget()
             self._changed.notify_all()
+
+    def same(self, job: Job) -> Job | None:
+        """A job that is not over and has the very same parts, which is then wanted once more; None if there is none."""
+        asked = [part.id for part in job.parts]
+        with self._changed:
+            for other in self._jobs.values():
+                if (
+                    not other.over.is_set()
+                    and not other.stop.is_set()
+                    and [p.id for p in other.parts] == asked
+                ):
+                    other.wanted += 1
+                    return other
+        return None
+
+    def let_go(self, job: Job) -> bool:
+        """One does not want a job any more; whether nobody does."""
+        with self._changed:
+            job.wanted -= 1
+            return job.wanted < 1
 
     def get(self, id: str) -> Job:
         """The job of that id. Raises NotThere."""

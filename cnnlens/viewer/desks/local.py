@@ -39,6 +39,11 @@ class Local:
         self._probes: Shelf[Probe] = Shelf(MAX_PROBES)
         self._fields: ReceptiveFields | None = None
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there are facts to tell."""
+        return True
+
     def model(self) -> dict[str, Any]:
         """The model's facts."""
         return describe_model(self._model)
@@ -117,7 +122,7 @@ class Local:
         except Cancelled:
             raise
         except Exception as error:
-            if not _ran_out_of_memory(error):
+            if not is_short_of_memory(error):
                 raise
         raise OutOfMemory(
             f"there was not enough memory for {part.visualiser}: choose settings that ask for less, close other "
@@ -151,18 +156,19 @@ class Local:
             self._probes.drop(id)
 
 
-def _ran_out_of_memory(error: BaseException) -> bool:
+def is_short_of_memory(error: BaseException) -> bool:
     """Whether that is what an error comes from, in the words of Python or of a framework."""
     return any(
         isinstance(one, MemoryError)
         or type(one).__name__ == "OutOfMemoryError"
         or "can't allocate memory" in str(one)
         or "Cannot allocate memory" in str(one)
-        for one in _causes(error)
+        for one in causes(error)
     )
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and what it comes from."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

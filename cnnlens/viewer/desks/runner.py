@@ -37,6 +37,10 @@ class Gallery(Protocol):
 class Runner(Protocol):
     """The model, and the visualisers that look at it. Threads may ask; `run` is for one at a time."""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there are facts to tell."""
+
     def model(self) -> dict[str, Any]:
         """The model's facts."""
 

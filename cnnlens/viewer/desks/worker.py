@@ -18,6 +18,7 @@ from .jobs import QUEUE
 from .loading import Loader, Opening
 from .pictures import Pictures
 
+LEAST = 256 * 2**20  #: bytes that the process has to be allowed
 DEADLINE = 900.0  #: seconds that one result may take
 
 
@@ -40,6 +41,8 @@ class Worker(Front):
     ) -> None:
         if memory is not None and not _can_limit():
             raise UsageError("this system holds no process to a memory limit: leave it out")
+        if memory is not None and memory < LEAST:
+            raise UsageError(f"no framework starts within {memory} bytes: allow {LEAST // 2**20} MB at least")
         opening, pictures = Opening(model.name, model.size), Pictures.of(images)
         self._remote = Remote(opening, model.open, plugins, pictures, deadline, memory)
         super().__init__(self._remote, opening, pictures, queue)
@@ -52,6 +55,10 @@ class Worker(Front):
     def reset(self) -> None:
         """As any desk's; a process that was not started again any more is tried once more."""
         super().reset()
+        self.restart()
+
+    def restart(self) -> None:
+        """Start a process once more that was not started again any more."""
         if self.opening()["state"] == "failed":
             self._remote.supervisor.begin()
 

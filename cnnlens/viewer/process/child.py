@@ -19,11 +19,11 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from ...errors import Cancelled
+from ...errors import Cancelled, OutOfMemory
 from ...images import Image
 from ..desks.desk import Request
 from ..desks.jobs import Part
-from ..desks.local import Local
+from ..desks.local import Local, causes, is_short_of_memory
 from ..desks.shelf import Shelf
 from .crossing import packed, read_error, send_error, send_result, unpacked
 from .wire import Arrays, frame, read_frame
@@ -81,6 +81,9 @@ class Child:
             facts = {"model": runner.model(), "layers": runner.layers(), "plugins": runner.plugins()}
             facts |= {"visualisers": runner.visualisers()} if head["first"] else {}
         except BaseException as error:  # the file's own code may raise anything
+            if head["memory"] is not None and (is_short_of_memory(error) or _is_unmapped(error)):
+                words = f"{head['memory'] / 2**20:.0f} MB are too little to open it in ({error}): allow more"
+                error = OutOfMemory(words)
             self.say({"say": "failed", "error": send_error(error)})
             leave()
         self.say({"say": "open", "name": str(model.name), "facts": packed(facts)})
@@ -232,6 +235,13 @@ class Borrowed:
         if head["error"] is not None:
             raise read_error(head["error"])
         return head, arrays
+
+
+def _is_unmapped(error: BaseException) -> bool:
+    """Whether a library that is there could not be brought in: held to too little memory, none can."""
+    return any(
+        isinstance(one, ImportError) and not isinstance(one, ModuleNotFoundError) for one in causes(error)
+    )
 
 
 def _allow(memory: int | None) -> None:

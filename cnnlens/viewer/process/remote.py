@@ -30,8 +30,9 @@ from .wire import Arrays, Garbled
 
 GRACE = 3.0  #: seconds that work has to stop by itself when it shall
 LOOK_UP = 0.05  #: seconds between two looks at whether it shall
-PATIENCE = 5.0  #: seconds that a question waits for a model that is at work
-HUNG = 60.0  #: seconds after which a question that nothing keeps waiting will have no answer
+PATIENCE = 5.0  #: seconds that a question waits, for each holds a thread of the server
+ROOM = 1.0  #: seconds that it waits for its turn to be asked
+ASKING = 3  #: questions that may wait at once: the threads that are left tell of jobs and stop them
 
 
 class Remote:
@@ -55,9 +56,16 @@ class Remote:
         self._life = 0  # results of a model that was opened again have other ids: its file may be another
         self._calls = Calls()
         self._one = threading.Lock()  # parts run one at a time
+        self._asking = threading.BoundedSemaphore(ASKING)
+        self._owing: float | None = None  # since when there is no answer to any question
         self.supervisor = Supervisor(opening, self._start, self._hear, self._calls.lose)
 
     # -- facts ------------------------------------------------------------------------------------
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there are facts to tell: those of a model that was open once are kept."""
+        return {"model", "layers", "plugins", "visualisers"} <= self._facts.keys()
 
     def model(self) -> dict[str, Any]:
         """The model's facts."""
@@ -184,21 +192,37 @@ class Remote:
         raise Garbled("a picture or a name is asked for")
 
     def _ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to a question that takes no job."""
+        """The answer to a question that takes no job. Busy where it is not there soon; asked again, it may be."""
         process = self.supervisor.asked()
+        if not self._asking.acquire(timeout=ROOM):
+            raise Busy(f"{ASKING} questions wait for the model already: try again in a moment")
+        try:
+            with self._calls.to(process) as call:
+                process.send({**asked, "call": call.number})
+                return self._answered(call)
+        finally:
+            self._asking.release()
+
+    def _answered(self, call: Call) -> dict[str, Any]:
+        """The answer. A process that owes any for as long as a part may take will give none, and is ended."""
         begun = time.monotonic()
-        with self._calls.to(process) as call:
-            process.send({**asked, "call": call.number})
-            while True:
-                said = self._heard(call, LOOK_UP * 20)
-                if said is not None:
-                    return said.head
-                waited = time.monotonic() - begun
-                if waited > PATIENCE and self._one.locked():
-                    raise Busy("the model is at work and cannot tell now: try again in a moment")
-                if waited > HUNG:
-                    process.kill()
-                    raise OutOfTime(f"no answer came within {HUNG:g} seconds")
+        self._owing = begun if self._owing is None else self._owing
+        while time.monotonic() - begun < PATIENCE:
+            try:
+                said = self._heard(call, LOOK_UP)
+            except BaseException:
+                self._owing = None
+                raise
+            if said is not None:
+                self._owing = None
+                return said.head
+        if self._one.locked():
+            self._owing = None  # a part is at work, which has an end of its own
+        elif time.monotonic() - self._owing > self._deadline:
+            self._owing = None
+            call.process.kill()
+            raise OutOfTime(f"no answer came within {self._deadline:g} seconds")
+        raise Busy("the model is at work and cannot tell now: try again in a moment")
 
     def forget(self, id: str | None = None) -> None:
         """Let go of what is known of a picture, or of all, there."""
@@ -210,6 +234,7 @@ class Remote:
 
     def _start(self, first: bool) -> Process:
         process = Process()
+        self._owing = None
         process.send({"do": "open", "first": first, "memory": self._memory}, (self._payload,))
         return process
 

@@ -19,6 +19,7 @@ from .wire import Arrays, Garbled
 log = logging.getLogger("cnnlens.viewer")
 
 DEATHS = 3  #: in a row, without a finished part between, after which it is started no more
+CALM = 120.0  #: seconds of life after which a death is none of a row
 AGAIN = "; it is being started again: ask again in a moment"
 
 
@@ -40,7 +41,7 @@ class Supervisor:
         self._wanted = self._closed = self._opened = False
         self._process: Process | None = None  # the one that lives
         self._up: Process | None = None  # the same, as soon as its model is open
-        self._deaths = 0
+        self._deaths, self._since = 0, 0.0  # of them, and since when the model is open
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
@@ -97,7 +98,7 @@ class Supervisor:
     def opened(self, process: Process, name: str) -> None:
         """The model of a process is open."""
         with self._changed:
-            self._up, self._opened = process, True
+            self._up, self._opened, self._since = process, True, time.monotonic()
             self._opening.arrived(name)
             self._changed.notify_all()
 
@@ -156,6 +157,9 @@ class Supervisor:
         """Decide what becomes of it, and tell whoever waits."""
         with self._changed:
             planned = process is not None and process.planned
+            if self._since and time.monotonic() - self._since > CALM:
+                self._deaths = 0
+            self._since = 0.0
             self._deaths += not planned and not self._closed
             failure = self._failure(ended, refused)
             if failure is not None and not self._closed:
@@ -175,7 +179,7 @@ class Supervisor:
             return WorkerDied(f"{self._opening.name} could not be opened: {ended}")
         if self._deaths >= DEATHS:
             return WorkerDied(
-                f"{ended}; it was the {DEATHS}rd time in a row, so it is not started again by itself: reset the "
-                "viewer to try once more"
+                f"{ended}; it was the {DEATHS}rd time in a row, so it is not started again by itself: press Start "
+                "it again, or POST to restart"
             )
         return None
