@@ -141,8 +141,8 @@ def test_several_visualisers_stand_in_columns(visit: Open) -> None:
     page.locator("[data-state=top]").select_option("2")
     until(page, "document.querySelectorAll('.matrix .card .map').length >= 4")
     until(page, "!document.querySelector('.results.stale')")
-    spots = page.locator(".matrix .card").evaluate_all("all => all.map((e) => e.style.gridArea.slice(0, 5))")
-    assert sorted(spots) == ["1 / 1", "1 / 2", "2 / 1", "2 / 2"]
+    spots = page.locator(".matrix .card").evaluate_all("all => all.map((e) => e.style.gridArea.split(" / ").slice(0, 2).join(" / "))")
+    assert sorted(spots) == ["1 / 1", "1 / 2", "13 / 1", "13 / 2"], "a card spans twelve rows"
     ends = (
         "[...document.querySelectorAll('.matrix .card .bar')].map((e) => e.innerText.split('\\n').join(' '))"
     )
