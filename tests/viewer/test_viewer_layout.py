@@ -75,7 +75,7 @@ def test_the_table_of_layers_scrolls_in_its_box(visit: Open) -> None:
 LONG = "a_name_of_a_layer_or_of_a_class_that_goes_on_and_on_" * 3
 #: Names as long as that wherever a model's or a person's own names stand.
 NAMED = """(long) => { for (const one of document.querySelectorAll(`.top h1, #layers .name, #predictions .name, #photo-words .name,
-  main h2, main h3 b, main .facts, main h4, main .no, figcaption, .field small, .field > span, option, #model th a, #model dd, .pick span, .legend span:not(.ramp-box, .num)`))
+  main h2, main h3 b, main .facts, main h4, main .no, figcaption, .field small, .field > span, main .field option, #model th a, #model dd`))
   if (!one.firstElementChild || one.matches('h2')) one.lastChild.textContent = long; }"""
 
 

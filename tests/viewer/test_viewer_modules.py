@@ -152,6 +152,10 @@ def test_state_lives_in_the_address(do: Do) -> None:
       const heard = [];
       state.when(['a', 'c'], () => heard.push('a or c'));
       state.when(['s.'], () => heard.push('settings'));
+      state.when(['im', 's'], () => heard.push('part of a name'));
+      let written = 0;
+      const { replaceState } = history;
+      history.replaceState = (...to) => { written += 1; replaceState.apply(history, to); };
       const seen = [];
       const note = () => seen.push([location.search, history.length]);
       const base = history.length;
@@ -160,14 +164,14 @@ def test_state_lives_in_the_address(do: Do) -> None:
       state.set({ 's.window': 3, 's.fill': 'mean', other: 'x' }); note();
       state.set({ img: 'p' }); note();
       state.set({ a: null, other: undefined, 's.fill': '' }); note();
-      return [seen.map(([s, n]) => [s, n - base]), heard, state.get('a'), state.get('a', 7), state.get('img'), state.settings()];
+      return [seen.map(([s, n]) => [s, n - base]), heard, state.get('a'), state.get('a', 7), state.get('img'), state.settings(), written];
     """)
     assert told[0] == [
         ["?a=1", 0], ["?a=1", 0], ["?a=1&s.window=3&s.fill=mean&other=x", 0],
         ["?a=1&s.window=3&s.fill=mean&other=x&img=p", 1], ["?s.window=3&img=p", 1],
     ]  # fmt: skip
     assert told[1] == ["a or c", "settings", "a or c", "settings"]
-    assert told[2:] == [None, 7, "p", {"window": "3"}]
+    assert told[2:] == [None, 7, "p", {"window": "3"}, 3]
 
 
 def test_back_tells_who_listens_and_nobody_else(do: Do) -> None:
@@ -243,8 +247,9 @@ def test_controls_of_the_page_are_bound_to_the_address(do: Do) -> None:
 
 
 def indexed(colours: int = 256) -> bytes:
-    """A PNG of 2×3 levels with that many colours."""
-    image = Image.fromarray(np.array([[0, 1, 2], [3, 4, 5]], np.uint8), "P")
+    """A PNG of 2×3 levels with that many colours; with few, of more levels, so that it is as long."""
+    noise = np.random.default_rng(1).integers(0, colours, (64, 64), np.uint8)
+    image = Image.fromarray(np.array([[0, 1, 2], [3, 4, 5]], np.uint8) if colours == 256 else noise, "P")
     image.putpalette(bytes(range(256))[: colours * 3] * (3 if colours == 256 else 1))
     out = io.BytesIO()
     image.save(out, "PNG")
