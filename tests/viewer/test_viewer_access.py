@@ -30,7 +30,6 @@ SCREENS = {
     "model": "?view=model",
     "help": "?#help",
     "jobs": "?#jobs",
-    "compared in bars": "?view=compare&by=class-probabilities",
 }
 EACH_WAY = pytest.mark.parametrize(
     ("scheme", "width"), [("light", 1440), ("dark", 1440), ("light", 360), ("dark", 360)]

@@ -312,7 +312,7 @@ def test_cells_stand_before_the_picture_and_are_filled_from_it(do: Do) -> None:
       const ranges = Array.from({ length: 8 }, (_, i) => [-i, i]);
       made.fill('r', 2, { title: 'conv', ranges, marks: ['', '', '', '', '', 'dead'], signed: false }, '&low=1');
       for (let n = 0; n < 100 && !made.element.classList.contains('ready'); n += 1) await turn();
-      const colour = (cell) => [...cell.querySelector('canvas').getContext('2d').getImageData(1, 0, 1, 1).data.slice(0, 3)];
+      const colour = (cell) => [...cell.querySelector('canvas').getContext('2d').getImageData(0, 0, 1, 1).data.slice(0, 3)];
       made.point({ i: 6, y: 0, x: 1 });
       const mark = made.element.querySelector('.at');
       return [before, opened, asked, cells.map(colour), cells.map((c) => c.ariaLabel), cells.map((c) => c.className),
