@@ -30,7 +30,8 @@ FOCUSED = """() => {
   const one = document.activeElement;
   const style = getComputedStyle(one);
   const box = one.getBoundingClientRect();
-  const seen = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1.5 && box.width > 0 && box.height > 0
+  const seen = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1.5 && box.width > 0
+    && box.height > 0
     && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
   return [one === document.body ? -1 : one.number ?? -2, seen, one.outerHTML.slice(0, 120)];
 }"""

@@ -32,18 +32,21 @@ OUTSIDE = """() => [...document.querySelectorAll('.top *, .side *, main *')].fil
   if (box.right <= innerWidth + 1 && box.left >= -1) return false;
   for (let up = one.parentElement; up && up !== document.body; up = up.parentElement) {
     const inner = up.getBoundingClientRect();
-    if (['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(up).overflowX) && inner.right <= innerWidth + 1) return false;
+    if (['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(up).overflowX)
+      && inner.right <= innerWidth + 1) return false;
   }
   return true;
 }).map((one) => one.outerHTML.slice(0, 160))"""
 #: Words that their box cuts off, without saying so by dots.
 CUT = """() => [...document.querySelectorAll('.top *, .side *, main *')].filter((one) => {
   const style = getComputedStyle(one);
-  return one.checkVisibility() && !one.closest('.hush, .skip, svg') && style.overflowX === 'hidden' && style.textOverflow !== 'ellipsis'
+  return one.checkVisibility() && !one.closest('.hush, .skip, svg') && style.overflowX === 'hidden'
+    && style.textOverflow !== 'ellipsis'
     && one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 0;
 }).map((one) => one.outerHTML.slice(0, 160))"""
 MOVED = """() => { window.moved = 0;
-  new PerformanceObserver((list) => { for (const e of list.getEntries()) if (!e.hadRecentInput) window.moved += e.value; })
+  new PerformanceObserver((list) =>
+    { for (const e of list.getEntries()) if (!e.hadRecentInput) window.moved += e.value; })
     .observe({ type: 'layout-shift', buffered: true }); }"""
 
 
@@ -74,13 +77,17 @@ def test_the_table_of_layers_scrolls_in_its_box(visit: Open) -> None:
 
 LONG = "a_name_of_a_layer_or_of_a_class_that_goes_on_and_on_" * 3
 #: Names as long as that wherever a model's or a person's own names stand.
-NAMED = """(long) => { for (const one of document.querySelectorAll(`.top h1, #layers .name, #predictions .name, #photo-words .name,
-  main h2, main h3 b, main .facts, main h4, main .no, figcaption, .field small, .field > span, main .field option, #model th a, #model dd`))
+NAMED = """(long) => { for (const one of document.querySelectorAll(`.top h1, #layers .name, #predictions .name,
+  #photo-words .name,
+  main h2, main h3 b, main .facts, main h4, main .no, figcaption, .field small, .field > span, main .field option,
+    #model th a, #model dd`))
   if (!one.firstElementChild || one.matches('h2')) one.lastChild.textContent = long; }"""
 
 
 @pytest.mark.parametrize("width", [320, 800, 1440])
-@pytest.mark.parametrize("screen", ["explore", "unit", "explain", "matrix", "compare", "compare cams", "model"])
+@pytest.mark.parametrize(
+    "screen", ["explore", "unit", "explain", "matrix", "compare", "compare cams", "model"]
+)
 def test_long_names_stay_inside(visit: Open, screen: str, width: int) -> None:
     page = visit(SCREENS[screen], width=width, height=700)
     settled(page)
@@ -91,7 +98,9 @@ def test_long_names_stay_inside(visit: Open, screen: str, width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("screen", ["explore", "many maps", "unit", "explain", "classes", "compare", "compare cams"])
+@pytest.mark.parametrize(
+    "screen", ["explore", "many maps", "unit", "explain", "classes", "compare", "compare cams"]
+)
 def test_nothing_jumps_while_maps_arrive(visit: Open, screen: str, width: int) -> None:
     page = visit("?view=model", width=width)
     page.goto(page.url.partition("?")[0] + SCREENS[screen])
@@ -130,9 +139,13 @@ def test_maps_of_a_row_stand_on_one_line(visit: Open, vis: str) -> None:
     page = visit(f"?view=explain&vis={vis}&top=2&run=1")
     until(page, "document.querySelectorAll('.matrix .card .map').length >= 8")
     settled(page)
-    tops = page.locator(".matrix .f-over .stage").evaluate_all("all => all.map((e) => Math.round(e.getBoundingClientRect().top))")
+    tops = page.locator(".matrix .f-over .stage").evaluate_all(
+        "all => all.map((e) => Math.round(e.getBoundingClientRect().top))"
+    )
     assert len(tops) == 8 and len(set(tops)) == 2
     page = visit("?view=compare&by=grad-cam")
     settled(page)
-    tops = page.locator("#compare .f-raw .stage").evaluate_all("all => all.map((e) => Math.round(e.getBoundingClientRect().top))")
+    tops = page.locator("#compare .f-raw .stage").evaluate_all(
+        "all => all.map((e) => Math.round(e.getBoundingClientRect().top))"
+    )
     assert len(tops) == 3 and len(set(tops)) == 1

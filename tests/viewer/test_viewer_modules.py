@@ -32,11 +32,13 @@ PRELUDE = """
       if (next instanceof Error) throw next;
       const { status = 200, ...told } = next;
       if (status === 204) return new Response(null, { status });
-      return next.png ? new Response(new Uint8Array(next.png)) : new Response(next.text ?? JSON.stringify(told), { status });
+      return next.png ? new Response(new Uint8Array(next.png)) : new Response(next.text ?? JSON.stringify(told),
+        { status });
     };
   };
   const failing = (type, status = 503) => ({ status, error: { type, message: `${type}!` } });
-  const caught = async (made) => { try { await made; return null; } catch (e) { return [e.name, e.kind ?? null, e.message]; } };
+  const caught = async (made) => { try { await made; return null; } catch (e) { return [e.name, e.kind ?? null,
+    e.message]; } };
   const turn = () => new Promise((done) => setTimeout(done, 20));
 """
 
@@ -127,7 +129,8 @@ WALKS = [
 def test_arrows_walk_what_can_be_pressed(do: Do, start: int, key: str, to: int) -> None:
     told = do(
         """
-      const some = Array.from({ length: 7 }, (_, i) => h('button', { tabindex: i === given.start ? 0 : -1, disabled: i === 2, hidden: i === 3 }, `${i}`));
+      const some = Array.from({ length: 7 }, (_, i) => h('button', { tabindex: i === given.start ? 0 : -1,
+        disabled: i === 2, hidden: i === 3 }, `${i}`));
       const host = h('div', some);
       document.body.append(host);
       dom.roving(host, 'button', () => 3);
@@ -136,7 +139,8 @@ def test_arrows_walk_what_can_be_pressed(do: Do, start: int, key: str, to: int) 
       let out = 0;
       document.body.onkeydown = () => { out += 1; };
       some[given.start].dispatchEvent(event);
-      return [some.indexOf(document.activeElement), some.findIndex((b) => b.tabIndex === 0), event.defaultPrevented, out];
+      return [some.indexOf(document.activeElement), some.findIndex((b) => b.tabIndex === 0),
+        event.defaultPrevented, out];
     """,
         {"start": start, "key": key},
     )
@@ -164,7 +168,8 @@ def test_state_lives_in_the_address(do: Do) -> None:
       state.set({ 's.window': 3, 's.fill': 'mean', other: 'x' }); note();
       state.set({ img: 'p' }); note();
       state.set({ a: null, other: undefined, 's.fill': '' }); note();
-      return [seen.map(([s, n]) => [s, n - base]), heard, state.get('a'), state.get('a', 7), state.get('img'), state.settings(), written];
+      return [seen.map(([s, n]) => [s, n - base]), heard, state.get('a'), state.get('a', 7), state.get('img'),
+        state.settings(), written];
     """)
     assert told[0] == [
         ["?a=1", 0], ["?a=1", 0], ["?a=1&s.window=3&s.fill=mean&other=x", 0],
@@ -181,7 +186,8 @@ def test_back_tells_who_listens_and_nobody_else(do: Do) -> None:
       const heard = [];
       state.when(['layer'], () => heard.push(state.get('layer')));
       state.when(['quiet'], () => heard.push('quiet'));
-      const back = () => new Promise((done) => { addEventListener('popstate', done, { once: true }); history.back(); });
+      const back = () => new Promise((done) => { addEventListener('popstate', done, { once: true });
+        history.back(); });
       await back();
       await back();
       return [heard, location.search];
@@ -217,15 +223,18 @@ def test_a_choice_is_kept_unless_it_is_the_usual(do: Do) -> None:
 def test_controls_of_the_page_are_bound_to_the_address(do: Do) -> None:
     told = do("""
       state.set({ menu: 'nonsense', flag: 1, slide: '0.4' });
-      const menu = h('select', { 'data-state': 'menu' }, h('option', { value: '' }, 'none'), h('option', { value: 'm' }, 'M'));
+      const menu = h('select', { 'data-state': 'menu' }, h('option', { value: '' }, 'none'), h('option',
+        { value: 'm' }, 'M'));
       const flag = h('input', { type: 'checkbox', 'data-state': 'flag' });
-      const slide = h('input', { type: 'range', min: 0, max: 1, step: 0.1, 'data-state': 'slide', 'data-otherwise': '0.5' });
+      const slide = h('input', { type: 'range', min: 0, max: 1, step: 0.1, 'data-state': 'slide',
+        'data-otherwise': '0.5' });
       const text = h('input', { 'data-state': 'text' });
       document.body.append(menu, flag, slide, text);
       state.bind();
       const seen = [[menu.selectedIndex, flag.checked, slide.value]];
       flag.click();
-      const say = (one, value, type) => { one.value = value; one.dispatchEvent(new Event(type)); seen.push(location.search); };
+      const say = (one, value, type) => { one.value = value; one.dispatchEvent(new Event(type));
+        seen.push(location.search); };
       say(slide, '0.7', 'change');
       say(slide, '0.5', 'input');
       say(text, '  cat ', 'change');
@@ -312,7 +321,8 @@ def test_cells_stand_before_the_picture_and_are_filled_from_it(do: Do) -> None:
       const ranges = Array.from({ length: 8 }, (_, i) => [-i, i]);
       made.fill('r', 2, { title: 'conv', ranges, marks: ['', '', '', '', '', 'dead'], signed: false }, '&low=1');
       for (let n = 0; n < 100 && !made.element.classList.contains('ready'); n += 1) await turn();
-      const colour = (cell) => [...cell.querySelector('canvas').getContext('2d').getImageData(0, 0, 1, 1).data.slice(0, 3)];
+      const colour = (cell) => [...cell.querySelector('canvas').getContext('2d').getImageData(0, 0, 1,
+        1).data.slice(0, 3)];
       made.point({ i: 6, y: 0, x: 1 });
       const mark = made.element.querySelector('.at');
       return [before, opened, asked, cells.map(colour), cells.map((c) => c.ariaLabel), cells.map((c) => c.className),
@@ -331,8 +341,10 @@ def test_cells_stand_before_the_picture_and_are_filled_from_it(do: Do) -> None:
 #: A viewer's colours of four levels, the rest for what is odd.
 COLOURS = """
   document.body.append(h('button', { id: 'theme' }));
-  colours.begin({ sequential: ['grey'], diverging: ['rb'], tables: { grey: btoa('\\0\\0\\0aaa'), rb: btoa('\\0\\0\\0aaa') },
-    themes: { light: { plain: 'grey', signed: 'rb', gap: [1, 2, 3] }, dark: { plain: 'grey', signed: 'rb', gap: [1, 2, 3] } }, odd: [255, 0, 255] });
+  colours.begin({ sequential: ['grey'], diverging: ['rb'], tables: { grey: btoa('\\0\\0\\0aaa'),
+    rb: btoa('\\0\\0\\0aaa') },
+    themes: { light: { plain: 'grey', signed: 'rb', gap: [1, 2, 3] }, dark: { plain: 'grey', signed: 'rb', gap: [1,
+      2, 3] } }, odd: [255, 0, 255] });
 """
 
 INSETS = [
@@ -364,7 +376,8 @@ def test_the_cursor_is_at_a_place_of_the_array(do: Do) -> None:
       document.body.append(box);
       const heard = [];
       sheets.follow(box, [2, 4], (at) => heard.push(at && [at.y, at.x]));
-      for (const [clientX, clientY] of given) box.dispatchEvent(new PointerEvent('pointermove', { clientX, clientY }));
+      for (const [clientX, clientY] of given) box.dispatchEvent(new PointerEvent('pointermove', { clientX,
+        clientY }));
       box.dispatchEvent(new PointerEvent('pointerleave'));
       return heard;
     """,
@@ -438,9 +451,9 @@ SPANS = [
 
 
 def test_one_scale_spans_several(do: Do) -> None:
-    assert [
-        do("return panels.spanning(given.map((limits) => ({ limits })))", ends) for ends, _ in SPANS
-    ] == [span for _, span in SPANS]
+    assert [do("return panels.spanning(given.map((limits) => ({ limits })))", ends) for ends, _ in SPANS] == [
+        span for _, span in SPANS
+    ]
 
 
 @pytest.mark.parametrize(
@@ -484,6 +497,20 @@ def test_aborting_stops_the_job_too(do: Do) -> None:
     assert told == ["AbortError", ["DELETE api/v1/jobs/j"]]
 
 
+def test_what_is_aborted_while_it_is_handed_in_is_stopped_too(do: Do) -> None:
+    told = do(
+        JOB
+        + """
+      serve(job('queued', 0), { status: 204 }, job('cancelled', 0));
+      const stop = new AbortController();
+      const answers = window.fetch;
+      window.fetch = (...call) => { stop.abort(); return answers(...call); };
+      return [(await caught(api.run({}, { signal: stop.signal })))[0], asked[1]];
+    """
+    )
+    assert told == ["AbortError", "DELETE api/v1/jobs/j"]
+
+
 @pytest.mark.parametrize(
     ("kind", "tries"), [("Busy", 5), ("Loading", 121), ("BadRequest", 1), ("UnknownName", 1)]
 )
@@ -499,7 +526,8 @@ def test_what_passes_by_itself_is_waited_for(do: Do, kind: str, tries: int) -> N
 
 
 REFUSALS = [
-    ("new TypeError('net')", ["Error", "Offline", "the viewer does not answer: is it still running in its terminal?"]),
+    ("new TypeError('net')", ["Error", "Offline",
+      "the viewer does not answer: is it still running in its terminal?"]),
     ("{ status: 500, text: '<p>' }", ["Error", "Http", "the viewer answered 500"]),
     ("{ status: 404, error: { type: 'UnknownName', message: 'gone' } }", ["Error", "UnknownName", "gone"]),
     ("{ text: '<p>' }", ["Error", "Http", "the viewer answered 200"]),
@@ -538,7 +566,8 @@ def test_what_was_asked_last_is_what_counts(do: Do) -> None:
 #: A page with two layers and a screen whose drawing is noted.
 SCREEN = """
   const button = (name) => h('li', h('button', { 'data-name': name }));
-  document.body.append(h('ul', { id: 'layers' }, button('one'), button('two')), h('input', { id: 'filter' }), h('span', { id: 'layer-count' }),
+  document.body.append(h('ul', { id: 'layers' }, button('one'), button('two')), h('input', { id: 'filter' }),
+    h('span', { id: 'layer-count' }),
     h('details', { id: 'save' }), h('div', { id: 'files' }), h('section', { id: 'maps' }, h('p', 'first')));
   const known = ['one', 'two'].map((name) => ({ name, kind: 'k', type: 't', has_maps: true }));
   layers.begin({ layers: known, layer: 'one' });
