@@ -99,10 +99,10 @@ def write(page: Any, name: str) -> None:
 
 def in_few_colours(picture: Image.Image, dither: Image.Dither) -> Image.Image:
     """The picture on 256 colours: the page's own as they are, the rest for photographs and maps."""
-    counted = sorted(picture.getcolors(2**24) or [], reverse=True)[:128]
+    counted: list[Any] = sorted(picture.getcolors(2**24) or [], reverse=True)[:128]
     rest = picture.quantize(256 - len(counted), Image.Quantize.MAXCOVERAGE).getpalette() or []
     palette = Image.new("P", (1, 1))
-    palette.putpalette([*(channel for _, colour in counted for channel in colour), *rest])  # type: ignore[misc]
+    palette.putpalette([*(channel for _, colour in counted for channel in colour), *rest])
     return picture.quantize(palette=palette, dither=dither)
 
 

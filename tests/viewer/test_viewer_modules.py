@@ -647,7 +647,7 @@ def test_layers_are_filtered_counted_and_walked(do: Do) -> None:
 # -- what Explain asks for ------------------------------------------------------------------------
 
 #: Address → visualisers with their settings, which pictures of the demo, of which classes.
-REQUESTS = {
+REQUESTS: dict[str, tuple[dict[str, Any], int, dict[str, Any]]] = {
     "vis=grad-cam,saliency&top=2": ({"grad-cam": {}, "saliency": {}}, 1, {"top": 2}),
     "vis=saliency,grad-cam&s.join=mean&s.positive=false": (
         {"saliency": {"join": "mean"}, "grad-cam": {"positive": "false"}}, 1, {"targets": ["top1"]},
