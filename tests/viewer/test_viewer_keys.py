@@ -172,7 +172,7 @@ def test_what_a_key_opens_escape_closes(visit: Open, key: str, opened: str) -> N
     assert page.evaluate(f"{inside} || {FOCUS} === document.body"), "never into what is covered"
     page.keyboard.press("Escape")
     assert not page.locator(f"#{opened}").is_visible() and "unit=3" in page.url
-    assert not page.evaluate(inside)
+    until(page, f"!{inside}")
     page.keyboard.press("Escape")
     page.wait_for_selector("#maps .sheet.ready")
 
