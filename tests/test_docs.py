@@ -313,6 +313,10 @@ def test_the_gallery_shows_every_picture_that_was_made() -> None:
     assert sheet <= 250_000 and "(pictures/explanations.png)" in (DOCS / "explanations.md").read_text()
     assert made.pop("growth.png") <= 100_000
     assert "(pictures/growth.png)" in (DOCS / "performance.md").read_text()
+    screens = {name: made.pop(name) for name in [*made] if name.startswith("viewer-")}
+    tour = (DOCS / "viewer.md").read_text()
+    assert screens.keys() == set(re.findall(r"\(pictures/([\w-]+\.png)\)", tour)) and len(screens) == 12
+    assert max(screens.values()) <= 300_000
     shown = set(re.findall(r"docs/pictures/([\w-]+\.png)", (ROOT / "README.md").read_text()))
     assert made.keys() == shown
     assert sum(made.values()) < 600_000

@@ -36,7 +36,7 @@ export function number(value) {
 	if (value === 0) return "0";
 	const size = Math.abs(value);
 	const text = size >= 1e-4 && size < 1e6 ? String(Number(value.toPrecision(3))) : value.toExponential(2);
-	return text.replace("-", "−");
+	return text.replaceAll("-", "−");
 }
 
 export const times = (shape) => shape.join("×");

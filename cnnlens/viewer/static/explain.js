@@ -83,7 +83,7 @@ function choose(one, more) {
 function fields(some) {
 	parts.cost.textContent = parts.verdict.textContent = parts.complaint.textContent = "";
 	const each = new Map(some.flatMap((vis) => vis.settings.map((one) => [one.name, [vis, one]])).reverse());
-	parts.fields.replaceChildren(...[...each.values()].reverse().map(([vis, one]) => control(vis, one)), parts.of, parts.top);
+	parts.fields.replaceChildren(...[...each.values()].reverse().map(([vis, one]) => control(vis, one)));
 	parts.of.hidden = !some.some((vis) => vis.reads_image);
 	parts.top.hidden = !some.some((vis) => vis.by_target);
 }
@@ -169,7 +169,7 @@ function show() {
 	host.replaceChildren(...results.map((one) => {
 		const element = one.told ? card(one.told, one.image, { limits: shared(one.visualiser) })
 			: h("article.card", h("h3", one.visualiser), said(one.error.message, one.error.type === "PluginFailed" && "The fault is its author's."));
-		if (names.length > 1) element.style.gridArea = `${rows.indexOf(row(one)) + 1} / ${names.indexOf(one.visualiser) + 1}`;
+		if (names.length > 1) element.style.gridArea = `${rows.indexOf(row(one)) * 12 + 1} / ${names.indexOf(one.visualiser) + 1} / span 12`;
 		return element;
 	}));
 	savable(saved());

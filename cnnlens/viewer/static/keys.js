@@ -1,4 +1,4 @@
-// The keyboard. A control that has a key is pressed by it (`data-key`); what no control does is here.
+// The keyboard. A control is pressed by its key (`data-key`); what no control does is here.
 import { $ } from "./dom.js";
 import * as layers from "./layers.js";
 import * as pictures from "./pictures.js";
@@ -14,7 +14,7 @@ const ACTS = {
 
 export function begin() {
 	addEventListener("keydown", (event) => {
-		if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+		if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open], :popover-open")) return;
 		if (event.target.closest?.("input:not([type=checkbox]), select, textarea")) {
 			if (event.key === "Escape") event.target.blur();
 			return;

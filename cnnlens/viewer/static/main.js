@@ -27,7 +27,7 @@ function tabs() {
 }
 
 for (const name of VIEWS) $(`tab-${name}`).addEventListener("click", () => state.set({ view: name === "maps" ? null : name }));
-roving(document.querySelector(".tabs"), "button");
+roving(document.querySelector(".tabs"), "[role=tab]");
 state.when(["view"], tabs);
 
 state.bind();
