@@ -5,7 +5,10 @@ const ROOT = "api/v1/";
 /** An error with a `kind`, the API's own type of it. */
 const refused = (kind, message) => Object.assign(new Error(message), { kind });
 
-async function ask(path, options = {}, read = "json") {
+// What passes by itself, and so many half seconds to wait for it.
+const PATIENCE = { Busy: 20, Loading: 120 };
+
+async function ask(path, options = {}, read = "json", turn = 0) {
 	let response;
 	try {
 		response = await fetch(ROOT + path, options);
@@ -16,10 +19,13 @@ async function ask(path, options = {}, read = "json") {
 	if (response.status === 204) return null;
 	const answer = await response[response.ok ? read : "json"]().catch(() => null);
 	if (response.ok && answer) return answer;
-	throw refused(answer?.error?.type ?? "Http", answer?.error?.message ?? `the viewer answered ${response.status}`);
+	const { type, message } = answer?.error ?? { type: "Http", message: `the viewer answered ${response.status}` };
+	if (!(turn < PATIENCE[type])) throw refused(type, message);
+	await new Promise((done) => setTimeout(done, 500));
+	options.until?.throwIfAborted();
+	return ask(path, options, read, turn + 1);
 }
 
-const PATIENCE = { Busy: 4, Loading: 120 }; // half seconds
 const json = (method, body) => ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 export const url = (path) => ROOT + path;
@@ -29,7 +35,8 @@ export const values = (id, n, query = "") => ask(`results/${id}/panels/${n}.json
 export const levels = (id, n, query = "") => ask(`results/${id}/panels/${n}.png${query.replace("&", "?")}`, {}, "arrayBuffer");
 export const layer = (name) => ask(`layers/${encodeURIComponent(name)}`);
 export const jobs = () => ask("jobs");
-export const cancel = (id, on = "") => ask(`${on}jobs/${id}`, { method: "DELETE" });
+export const cancel = (id, on = "", whose = "") => ask(`${on}jobs/${id}${whose}`, { method: "DELETE", keepalive: true });
+export const restart = () => ask("restart", { method: "POST" });
 export const forget = (id) => ask(`images/${id}`, { method: "DELETE" });
 
 export function visualiser(name, settings, signal) {
@@ -44,9 +51,10 @@ export function upload(file) {
 
 /** Submit a request and follow its job to the end. Aborting `signal` stops the job too. */
 export async function run(request, { signal, progress = () => {}, on = "" } = {}) {
-	let job = await submit(request, signal, on);
-	const stop = () => cancel(job.id, on).catch(() => null);
+	let job = await ask(`${on}jobs?wait=0.25`, { ...json("POST", request), until: signal });
+	const stop = () => cancel(job.id, on, "?mine=1").catch(() => null);
 	signal?.addEventListener("abort", stop, { once: true });
+	addEventListener("pagehide", stop);
 	try {
 		while (job.state === "queued" || job.state === "running") {
 			if (signal?.aborted) await stop();
@@ -57,17 +65,18 @@ export async function run(request, { signal, progress = () => {}, on = "" } = {}
 		return job;
 	} finally {
 		signal?.removeEventListener("abort", stop);
+		removeEventListener("pagehide", stop);
 	}
 }
 
-/** Each call gives a signal and aborts the one before it: what was asked last is what counts. */
+/** A signal for each call, which aborts the one before: what was asked last counts. */
 export const latest = (now) => () => {
 	now?.abort();
 	now = new AbortController();
 	return now.signal;
 };
 
-/** What one visualiser, `{name, settings}`, has to tell of one picture; `on` is the checkpoint that is asked. */
+/** What one visualiser tells of one picture; `on` is the checkpoint that is asked. */
 export async function only(image, visualiser, { target = "top1", ...options }) {
 	const job = await run({ images: [image], visualisers: [visualiser], targets: [target] }, options);
 	if (job.state !== "done") throw new Error("This was stopped. Choose it again to see it.");
@@ -76,16 +85,4 @@ export async function only(image, visualiser, { target = "top1", ...options }) {
 	const told = await result(id);
 	options.signal.throwIfAborted();
 	return told;
-}
-
-/** A full queue empties by itself, and a model that fell over is opened again: wait, for a while. */
-async function submit(request, signal, on) {
-	for (let turn = 0; ; turn += 1) {
-		try {
-			return await ask(`${on}jobs?wait=0.25`, json("POST", request));
-		} catch (error) {
-			if (!(error.kind in PATIENCE) || turn >= PATIENCE[error.kind] || signal?.aborted) throw error;
-			await new Promise((done) => setTimeout(done, 500));
-		}
-	}
 }

@@ -1,4 +1,4 @@
-// How maps are coloured: the theme and the two colour maps. A change asks the server for nothing.
+// How maps are coloured. A change asks the server for nothing.
 import { $, h, num, said } from "./dom.js";
 import { recoloured } from "./palette.js";
 import * as state from "./state.js";

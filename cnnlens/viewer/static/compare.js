@@ -1,4 +1,4 @@
-// Two pictures, or two checkpoints, side by side on one scale, and what the first has more than the second.
+// Two pictures or two checkpoints on one scale, and what the first has more.
 import { fact, h, hint, progress } from "./dom.js";
 import * as api from "./api.js";
 import * as maps from "./maps.js";

@@ -1,5 +1,7 @@
 // Elements without markup: text only ever goes in as text.
 
+import { restart } from "./api.js";
+
 /** An element: tag and classes, `p.facts`; attributes, if any (`on…` listens, `true` is bare, null is none); children. */
 export function h(tag, ...inside) {
 	const [name, ...classes] = tag.split(".");
@@ -60,7 +62,10 @@ export const said = (message, next = null) => h("div.said", { role: "alert" }, h
 
 export const progress = (job) => [h("progress", { max: 1, value: job.share || null, "aria-label": "Progress" }), h("p.facts.num", job.words)];
 
-export const retry = (error, again) => said(error.message, h("button", { onclick: again }, "Try again"));
+export function retry(error, again) {
+	const dead = error.kind === "WorkerDied";
+	return said(error.message, h("button", { onclick: () => (dead ? restart().then(again) : again()) }, dead ? "Start it again" : "Try again"));
+}
 
 /** The same for what is no error. */
 export const hint = (message, next = null) => h("div.said.hint", h("p", message), next);

@@ -143,7 +143,7 @@ async function go() {
 		parts.progress.replaceChildren(words);
 		stale();
 	};
-	if (chosen().some((vis) => vis.reads_image) && !asked.images.length) return end(hint("This reads a picture: drop one here, paste one, or press +."));
+	if (chosen().some((vis) => vis.reads_image) && !asked.images.length) return end(hint(pictures.WANTED));
 	parts.run.textContent = "Stop";
 	try {
 		const job = await api.run(asked, { signal: mine.signal, progress: (now) => parts.progress.replaceChildren(...progress(now)) });
@@ -191,7 +191,7 @@ function looks() {
 	parts.results.dataset.show = now;
 	parts.tools.hidden = !parts.results.querySelector(".triple");
 	parts.show.replaceChildren(state.choice("Show", "show", [["all", "side by side"], ["over", "overlay"], ["raw", "map"]], { row: true, otherwise }),
-		several ? state.choice("Scale", "share", [["", "own scale"], ["1", "shared", "One scale for all maps of a visualiser"]], { row: true }) : "");
+		several ? state.choice("Scale", "share", [["", "own scale"], ["1", "shared", "by the maps of a visualiser"]], { row: true }) : "");
 	parts.opacity.hidden = now === "raw";
 	parts.results.style.setProperty("--alpha", parts.alpha.value);
 }

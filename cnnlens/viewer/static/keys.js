@@ -1,4 +1,4 @@
-// The keyboard. A control is pressed by its key (`data-key`); what no control does is here.
+// The keyboard: a control is pressed by its `data-key`; the rest is here.
 import { $ } from "./dom.js";
 import * as layers from "./layers.js";
 import * as pictures from "./pictures.js";

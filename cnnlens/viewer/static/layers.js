@@ -1,4 +1,4 @@
-// The list of layers, which the server has written: filter it, walk it, mark the one that is looked at.
+// The list of layers, as the server wrote it: filter it, walk it, mark one.
 import { $, roving } from "./dom.js";
 import * as state from "./state.js";
 

@@ -10,12 +10,11 @@ import * as maps from "./maps.js";
 import * as pictures from "./pictures.js";
 import * as state from "./state.js";
 
-const VIEWS = ["maps", "explain", "compare", "model"];
 const start = JSON.parse($("start").textContent);
 
 function tabs() {
-	const view = VIEWS.includes(state.get("view")) ? state.get("view") : "maps";
-	for (const name of VIEWS) {
+	const view = state.get("view", "maps");
+	for (const name of state.VIEWS) {
 		const is = name === view;
 		$(name).hidden = !is;
 		$(`tab-${name}`).ariaSelected = String(is);
@@ -26,7 +25,7 @@ function tabs() {
 	if (view === "model") $("save").hidden = true;
 }
 
-for (const name of VIEWS) $(`tab-${name}`).addEventListener("click", () => state.set({ view: name === "maps" ? null : name }));
+for (const name of state.VIEWS) $(`tab-${name}`).addEventListener("click", () => state.set({ view: name === "maps" ? null : name }));
 roving(document.querySelector(".tabs"), "[role=tab]");
 state.when(["view"], tabs);
 

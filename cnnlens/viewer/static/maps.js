@@ -1,13 +1,14 @@
 // Explore: the maps of the chosen layer for the chosen picture, or one of them taken apart.
 import { fact, h, hint, icon, number, times } from "./dom.js";
 import * as api from "./api.js";
+import { WANTED } from "./pictures.js";
 import * as state from "./state.js";
 import { savable, tiles } from "./panels.js";
 import { screen } from "./screen.js";
 import { pager, sheet, PAGE } from "./sheet.js";
 import * as unit from "./unit.js";
 
-const SCALES = [["unit", "map", "Each map on its own scale"], ["layer", "layer", "One scale for the layer: a dead map looks dead"], ["global", "all layers", "One scale for all layers"]];
+const SCALES = [["unit", "map"], ["layer", "layer", "One scale for the layer: a dead map looks dead"], ["global", "all layers"]];
 
 export const begin = () => screen("maps", ["scale", "order", "page", "unit"], draw);
 
@@ -16,19 +17,19 @@ async function draw(host, layer, picture, signal) {
 	const one = state.get("unit") !== null && layer.has_maps;
 	const head = (one ? unit.head : headOf)(layer);
 	if (!layer.has_maps) return host.replaceChildren(head, flat(layer));
-	if (!picture) return host.replaceChildren(head, hint("Maps are of a picture: drop one here, paste one, or press +."));
+	if (!picture) return host.replaceChildren(head, hint(WANTED));
 	return (one ? unit.draw : load)(host, head, layer, picture, signal);
 }
 
 function headOf(layer) {
 	const pick = (words, key, otherwise, options) => h("span.pair", words, state.choice(words, key, options, { otherwise, row: true, more: { page: null } }));
 	return h("header.head", h("div.what", h("h2", icon(layer.kind), layer.name), fact(layer.words)), layer.has_maps && h("div.row.wrap",
-		pick("Scale", "scale", "layer", SCALES), pick("Order", "order", "index", [["index", "number"], ["energy", "strength", "The strongest first"]])));
+		pick("Scale", "scale", "layer", SCALES), pick("Order", "order", "index", [["index", "number"], ["energy", "strength"]])));
 }
 
 function flat(layer) {
 	const numbers = layer.shape.length ? `${times(layer.shape)} numbers` : "no single array";
-	return hint(`${layer.name} hands on ${numbers}, which have no places to draw as a map. Choose a layer above it.`,
+	return hint(`${layer.name} hands on ${numbers}, which cannot be drawn as maps. Choose a layer above it.`,
 		layer.has_kernels && h("button", { onclick: () => state.set({ view: "explain", vis: "filter-weights", "s.layer": layer.name }) }, "Show its filters"));
 }
 
@@ -36,7 +37,7 @@ export const settings = (layer, order = state.get("order", "index")) => ({ layer
 
 async function load(host, head, layer, picture, signal) {
 	const channels = layer.shape[2];
-	const first = PAGE * Math.min(Math.max(0, Number(state.get("page", 0)) || 0), Math.ceil(channels / PAGE) - 1);
+	const first = PAGE * Math.min(Math.max(0, Math.trunc(state.get("page", 0)) || 0), Math.ceil(channels / PAGE) - 1);
 	const count = Math.min(PAGE, channels - first);
 	const notes = h("div.notes");
 	const turn = (to) => state.set({ page: to / PAGE || null });

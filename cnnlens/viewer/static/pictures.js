@@ -3,6 +3,7 @@ import { $, fact, h, icon, said, sign, times } from "./dom.js";
 import * as api from "./api.js";
 import * as state from "./state.js";
 
+export const WANTED = "No picture yet: drop one here, paste one, or press +.";
 let pictures = [];
 let model = null;
 let bars = [];
@@ -42,18 +43,18 @@ function draw() {
 	$("strip").replaceChildren(...pictures.map((one) => thumb(one, one === shown)),
 		h("button.thumb.add", { title: "Add pictures: choose, drop or paste", "aria-label": "Add pictures", onclick: () => $("file").click() }, icon("plus")));
 	const which = state.get("seen", "original");
-	$("which").replaceChildren(state.choice("Show the picture", "seen", [["original", "original"], ["input", "as seen", "The picture as the network is shown it"]], { otherwise: "original", row: true }));
+	$("which").replaceChildren(state.choice("Show the picture", "seen", [["original", "original"], ["input", "as seen"]], { otherwise: "original", row: true }));
 	const { height, width, resize } = model.input;
 	const photo = $("photo");
 	photo.hidden = !shown;
 	if (!shown) {
-		$("photo-words").replaceChildren("No picture yet: drop one here, paste one, or press +.");
+		$("photo-words").replaceChildren(WANTED);
 		return;
 	}
 	photo.src = api.url(`images/${shown.id}/${which}.png`);
 	photo.classList.toggle("pixels", which === "input" && width < 200);
 	photo.alt = which === "input" ? `${shown.name} as the network is shown it, ${width}×${height} pixels` : shown.name;
-	photo.onerror = () => { $("photo-words").textContent = `${shown.name} cannot be read as a picture: remove it, or mend the file.`; };
+	photo.onerror = () => { $("photo-words").textContent = `${shown.name} cannot be read: remove it, or mend the file.`; };
 	$("photo-words").replaceChildren(h("span.name", { title: shown.name }, shown.name),
 		h("span", which === "input" ? `${times([height, width])}, ${resize}` : ""),
 		sign("close", `Remove ${shown.name}`, () => drop(shown)));

@@ -12,7 +12,7 @@ export function screen(name, keys, draw) {
 	let shown = null;
 	const fresh = async () => {
 		const [layer, picture] = [layers.current(), pictures.current()];
-		const of = (state.get("view") ?? "maps") === name ? JSON.stringify([layer?.name, picture?.id, pictures.all().length, keys.map((key) => state.get(key))]) : null;
+		const of = state.get("view", "maps") === name ? JSON.stringify([layer?.name, picture?.id, pictures.all().length, keys.map((key) => state.get(key))]) : null;
 		if (of === shown) return;
 		shown = of;
 		const signal = latest();

@@ -1,13 +1,16 @@
-// What is looked at. It lives in the address, so that reload, back, a bookmark and a shared link work.
+// What is looked at. It lives in the address, so that reload, back and links work.
 
 import { h, segments, select } from "./dom.js";
 
+export const VIEWS = ["maps", "explain", "compare", "model"];
 const PUSHED = new Set(["img", "layer", "view", "vis", "unit", "page"]);
 const heard = [];
 let values = read();
 
 function read() {
-	return Object.fromEntries(new URLSearchParams(location.search));
+	const found = Object.fromEntries(new URLSearchParams(location.search));
+	if (!VIEWS.includes(found.view)) delete found.view;
+	return found;
 }
 
 export const get = (name, otherwise = null) => values[name] ?? otherwise;
