@@ -17,7 +17,7 @@ from viewer_loaders import Slow
 
 from cnnlens.errors import CannotOpen
 from cnnlens.viewer import Viewer
-from cnnlens.viewer.crossing import Unforeseen
+from cnnlens.viewer.process.crossing import Unforeseen
 
 Open = Callable[..., Any]
 

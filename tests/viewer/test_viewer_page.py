@@ -139,7 +139,7 @@ def test_several_visualisers_stand_in_columns(visit: Open) -> None:
     page.locator("#several").check()
     page.get_by_role("button", name="Saliency", exact=True).click()
     page.locator("[data-state=top]").select_option("2")
-    until(page, "document.querySelectorAll('.matrix .card .map').length >= 4")
+    until(page, "document.querySelectorAll('.matrix .card').length === 4")
     until(page, "!document.querySelector('.results.stale')")
     spots = page.locator(".matrix .card").evaluate_all("all => all.map((e) => e.style.gridArea)")
     ends_of = [" / ".join(spot.split(" / ")[:3]) for spot in sorted(spots)]
