@@ -19,7 +19,8 @@ from viewer_help import API, BEARER, TOKEN, check_headers, png_of
 
 from cnnlens.images import MAX_BYTES
 from cnnlens.testing import tiny_model
-from cnnlens.viewer import Viewer, listening
+from cnnlens.viewer import Viewer
+from cnnlens.viewer.door import listening
 
 MIB = 2**20
 

@@ -167,7 +167,7 @@ def test_what_changes_something_is_no_get(client: FlaskClient) -> None:
     }
     assert writes == {
         ("POST", f"{API}/images"), ("DELETE", f"{API}/images/<id>"), ("POST", f"{API}/jobs"),
-        ("DELETE", f"{API}/jobs/<id>"), ("POST", f"{API}/reset"), ("POST", f"{API}/look"),
+        ("DELETE", f"{API}/jobs/<id>"), ("POST", f"{API}/reset"), ("POST", f"{API}/restart"), ("POST", f"{API}/look"),
     }  # fmt: skip
 
 

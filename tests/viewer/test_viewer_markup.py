@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import quote
 
 import numpy as np
 import pytest
+import viewer_loaders
 from browser import until, watch
 from viewer_help import BEARER, TOKEN, png_of
 
-import cnnlens
 from cnnlens import Heatmap, Note, Panel, Probe, Table, registry, visualiser
 from cnnlens.errors import CannotOpen, Unmet
 from cnnlens.images import open_image
@@ -160,10 +161,8 @@ def test_words_of_strangers_are_text(
 def test_a_model_that_does_not_open_is_told_as_text(
     open_page: Callable[[str, str], Any], payload: str
 ) -> None:
-    def fail() -> cnnlens.Model:
-        raise CannotOpen(f"error {payload}")
-
-    with Viewer(Loader(f"file {payload}", fail), [png_of(1)], token=TOKEN) as viewer:
+    fails = partial(viewer_loaders.refuses, f"error {payload}")
+    with Viewer(Loader(f"file {payload}", fails), [png_of(1)], token=TOKEN) as viewer:
         page = open_page(viewer.address, viewer.url)
         reads(page, f"file {payload}")
         with pytest.raises(CannotOpen):

@@ -10,8 +10,14 @@ import time
 from pathlib import Path
 
 import cnnlens
+from cnnlens.errors import CannotOpen
 from cnnlens.testing import tiny_model, tiny_torch
 from cnnlens.viewer import Loader
+
+
+def refuses(words: str) -> cnnlens.Model:
+    """A file that cannot be opened, in these words."""
+    raise CannotOpen(words)
 
 
 class Flag:
