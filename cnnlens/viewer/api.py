@@ -28,13 +28,13 @@ _one_shots = threading.BoundedSemaphore(2)
 def state_of(wait: float = 0.0) -> dict[str, Any]:
     """What the page opens with; model and plugins are null until the model is there."""
     opening = desk().opening(wait)
-    ready = opening["state"] == "ready" or desk().is_known
+    known = desk().is_known  # as soon as it is there, and from then on
     return {
         "app": "cnnlens",
         "version": metadata.version("cnnlens"),
         "opening": opening,
-        "model": desk().model() if ready else None,
-        "plugins": desk().plugins() if ready else None,
+        "model": desk().model() if known else None,
+        "plugins": desk().plugins() if known else None,
         "images": desk().images(),
     }
 
@@ -104,7 +104,8 @@ def remove_image(id: str) -> ResponseReturnValue:
     """Forget a picture."""
     desk().remove_image(id)
     for other in desks():
-        other.forget(id)
+        if other is not desk():
+            other.forget(id)
     return "", 204
 
 

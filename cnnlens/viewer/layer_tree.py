@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,11 +28,14 @@ def tree_of(layers: Sequence[Told]) -> list[Row]:
     """The rows. A layer is labelled by what its name adds to the names around it."""
     rows: list[Row] = []
     names = [str(layer["name"]) for layer in layers]
+    known, held = set(names), Counter(prefix for name in names for prefix in _folders(name))
     open_: list[str] = []  # the paths that enclose the row at hand, outermost first
     for layer, name in zip(layers, names, strict=True):
         open_ = [prefix for prefix in open_ if name.startswith(prefix)]
         inside = open_[-1] if open_ else ""
-        group = _group_of(name, inside, names)
+        group = next((prefix for prefix in _folders(name) if len(prefix) > len(inside)), "")
+        if held[group] < 3 or group[:-1] in known:
+            group = ""
         if group:
             rows.append(Row(group[len(inside) : -1], min(len(open_), DEEPEST), prefix=group))
             open_.append(group)
@@ -42,14 +46,9 @@ def tree_of(layers: Sequence[Told]) -> list[Row]:
     return rows
 
 
-def _group_of(name: str, inside: str, names: Sequence[str]) -> str:
-    """The first folder of a path that is no layer itself but holds several; empty if there is none."""
-    for end in (found.end() for found in re.finditer(r"[./]", name)):
-        if end > len(inside):
-            prefix = name[:end]
-            several = sum(other.startswith(prefix) for other in names) > 2
-            return prefix if several and prefix[:-1] not in names else ""
-    return ""
+def _folders(name: str) -> list[str]:
+    """The folders of a path, the outermost first, each with its separator."""
+    return [name[: found.end()] for found in re.finditer(r"[./]", name)]
 
 
 def words_of(layer: Told) -> str:

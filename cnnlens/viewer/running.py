@@ -58,7 +58,8 @@ class Viewer:
         deadline: float = DEADLINE,
         memory_limit: int | None = None,
     ) -> None:
-        for one in (model, *([] if against is None else [against])):
+        models = [model] if against is None else [model, against]
+        for one in models:
             if not isinstance(one, (Model, Loader)):
                 raise UsageError(
                     f"a Model of cnnlens is wanted, got {type(one)!r}: hand it to cnnlens.wrap first"
@@ -70,21 +71,13 @@ class Viewer:
         root_path = read_root_path(root_path)
         named = Hosts([*hosts, *([] if is_anywhere(host) else [address_shown(host)])])
         held = bound(host, port)  # before anything is begun that would have to be ended
-        self._desks: list[Front] = []
         try:
-            for one in (model, *([] if against is None else [against])):
-                seen = self._desks[0].pictures if self._desks else images
-                self._desks.append(
-                    Worker(one, seen, deadline=deadline, memory=memory_limit)
-                    if isinstance(one, Loader)
-                    else InProcess(one, seen)
-                )
+            self._desks = _desks_of(models, images, deadline, memory_limit)
         except BaseException:
-            for desk in self._desks:
-                desk.close()
             held.close()
             raise
-        self._desk, second = self._desks[0], next(iter(self._desks[1:]), None)
+        self._desk = self._desks[0]
+        second = self._desks[1] if len(self._desks) > 1 else None
         app = create_app(self._desk, against=second, hosts=named, token=self._token, root_path=root_path)
         self._server = listening(app, held)
         self.address = f"http://{address_shown(host)}:{held.getsockname()[1]}{root_path}/"
@@ -164,6 +157,26 @@ class Viewer:
     def _repr_html_(self) -> str:
         url, shown = escape(self.url), escape(self.address)
         return f'<a href="{url}" target="_blank" rel="noopener noreferrer">cnnlens viewer at {shown}</a>'
+
+
+def _desks_of(
+    models: Iterable[Model | Loader], images: Iterable[Source], deadline: float, memory_limit: int | None
+) -> list[Front]:
+    """A desk for each model, all over the first one's pictures; none is left where one cannot be made."""
+    desks: list[Front] = []
+    try:
+        for model in models:
+            seen = desks[0].pictures if desks else images
+            desks.append(
+                Worker(model, seen, deadline=deadline, memory=memory_limit)
+                if isinstance(model, Loader)
+                else InProcess(model, seen)
+            )
+    except BaseException:
+        for desk in desks:
+            desk.close()
+        raise
+    return desks
 
 
 def _try_to_open(desk: Front) -> None:

@@ -90,13 +90,8 @@ def read_request(given: object) -> Request:
     return request
 
 
-class Desk(Protocol):
-    """What the web side may ask."""
-
-    def opening(self, wait: float = 0.0) -> dict[str, Any]:
-        """How far the model's opening has come: `state` (loading, ready or failed), `name`, `bytes`, `elapsed`
-        and `error`; waits up to `wait` seconds for its end. Until it is ready, whatever needs the model raises
-        Loading, and once it has failed, the error it failed with."""
+class Facts(Protocol):
+    """A model and its visualisers, told in plain values."""
 
     @property
     def is_known(self) -> bool:
@@ -119,6 +114,15 @@ class Desk(Protocol):
 
     def plugins(self) -> dict[str, Any]:
         """What was loaded, and what was left out and why."""
+
+
+class Desk(Facts, Protocol):
+    """What the web side may ask."""
+
+    def opening(self, wait: float = 0.0) -> dict[str, Any]:
+        """How far the model's opening has come: `state` (loading, ready or failed), `name`, `bytes`, `elapsed`
+        and `error`; waits up to `wait` seconds for its end. Until it is ready, whatever needs the model raises
+        Loading, and once it has failed, the error it failed with."""
 
     def images(self) -> list[dict[str, Any]]:
         """The pictures: id and name."""

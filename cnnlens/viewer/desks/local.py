@@ -58,9 +58,8 @@ class Local:
             self._model.layer(name)
         except UnknownName as error:
             raise NotThere("layer", name, error.known) from None
-        if (
-            self._fields is None and "tape" in self._model.can
-        ):  # they hang on what the layers are, not on their weights
+        if self._fields is None and "tape" in self._model.can:
+            # kept: they hang on what the layers are, not on their weights
             self._fields = receptive_fields(self._model)
         return describe_layer_closely(self._model, name, self._fields)
 

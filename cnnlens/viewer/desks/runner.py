@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from ...images import Image
 from ...preprocess import InputSpec
 from ...result import Result
-from .desk import Request
+from .desk import Facts, Request
 from .jobs import Part
 
 
@@ -34,30 +33,8 @@ class Gallery(Protocol):
         """The opened picture of that id or name. Raises UnknownName, BadInput."""
 
 
-class Runner(Protocol):
+class Runner(Facts, Protocol):
     """The model, and the visualisers that look at it. Threads may ask; `run` is for one at a time."""
-
-    @property
-    def is_known(self) -> bool:
-        """Whether there are facts to tell."""
-
-    def model(self) -> dict[str, Any]:
-        """The model's facts."""
-
-    def layers(self) -> list[dict[str, Any]]:
-        """The layers in call order."""
-
-    def layer(self, name: str) -> dict[str, Any]:
-        """One layer, closely: what a place of it sees of the picture, its weights, its work. Raises NotThere."""
-
-    def visualisers(self) -> list[dict[str, Any]]:
-        """Every visualiser with its settings for this model, or why it cannot read it."""
-
-    def visualiser(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """One visualiser, the given settings resolved, and what they cost."""
-
-    def plugins(self) -> dict[str, Any]:
-        """What was loaded, and what was left out and why."""
 
     @property
     def input(self) -> InputSpec:

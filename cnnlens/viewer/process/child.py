@@ -134,7 +134,7 @@ class Child:
                     case _:
                         self._questions.put(head)
         except EOFError:
-            pass
+            pass  # nobody is left to ask
         except BaseException:
             sys.excepthook(*sys.exc_info())
         leave()
