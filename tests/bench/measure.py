@@ -63,19 +63,20 @@ def faster(
     what: str, against: str, ours: Run, theirs: Run, *, asked: float | None, equal: str, turns: int = TURNS
 ) -> Row:
     """How many times faster ours is than a peer. `equal` says how the results were compared; do so before."""
-    return _row(what, against, "faster", asked, in_turn(turns, ours=ours, theirs=theirs), equal)
+    return row_of(what, against, "faster", asked, in_turn(turns, ours=ours, theirs=theirs), equal)
 
 
 def cost(
     what: str, against: str, ours: Run, floor: Run, *, asked: float | None, equal: str, turns: int = TURNS
 ) -> Row:
     """How many times the floor, bare passes of the framework, ours costs."""
-    return _row(what, against, "cost", asked, in_turn(turns, ours=ours, theirs=floor), equal)
+    return row_of(what, against, "cost", asked, in_turn(turns, ours=ours, theirs=floor), equal)
 
 
-def _row(
+def row_of(
     what: str, against: str, kind: str, asked: float | None, taken: dict[str, list[float]], equal: str
 ) -> Row:
+    """A row of the seconds that both sides took, `ours` and `theirs`, turn by turn."""
     pairs = zip(taken["ours"], taken["theirs"], strict=True)
     ratios = [theirs / ours if kind == "faster" else ours / theirs for ours, theirs in pairs]
     middle = statistics.median

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import time
@@ -10,7 +9,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .measure import TURNS, Row
+from .measure import TURNS, Row, row_of
 
 DEMO = [sys.executable, "-m", "cnnlens", "demo", "--no-open", "--no-token", "--port", "0"]
 CHROMIUM = "/usr/bin/chromium"
@@ -55,12 +54,7 @@ def rows(turns: int = TURNS) -> Iterator[Row]:
     waited = waits(turns)
     for what, most in PROMISED.items() if waited else ():
         pairs = [(one[what], most / 1000) for one in waited]
-        ratios = [ours / theirs for ours, theirs in pairs]
-        middle = statistics.median(ours for ours, _ in pairs)
-        ends = statistics.median(ratios), min(ratios), max(ratios)
-        yield Row(
-            f"{what}, EfficientNet-Lite0", f"{most} ms", "cost", 1.0, *ends, middle, most / 1000, "seen"
-        )
+        yield _row(f"{what}, EfficientNet-Lite0", f"{most} ms", pairs, "seen", "cost", 1.0)
 
 
 def waits(turns: int) -> list[dict[str, float]]:
@@ -164,8 +158,13 @@ def _change(page: Any, source: str, name: str) -> tuple[float, float]:
     return ours, time.perf_counter() - begun
 
 
-def _row(what: str, against: str, pairs: list[tuple[float, float]], equal: str) -> Row:
-    ratios = [theirs / ours for ours, theirs in pairs]
-    middle = [statistics.median(some) for some in zip(*pairs, strict=True)]
-    ends = statistics.median(ratios), min(ratios), max(ratios)
-    return Row(what, against, "faster", None, *ends, *middle, equal)
+def _row(
+    what: str,
+    against: str,
+    pairs: list[tuple[float, float]],
+    equal: str,
+    kind: str = "faster",
+    asked: float | None = None,
+) -> Row:
+    ours, theirs = map(list, zip(*pairs, strict=True))
+    return row_of(what, against, kind, asked, {"ours": ours, "theirs": theirs}, equal)
