@@ -123,10 +123,20 @@ def test_many_at_once_get_the_answers_of_one(client: FlaskClient, desk: Desk, ru
     assert not wrong
 
 
-def test_closing_stops_the_thread_and_the_work(desk: Desk, client: FlaskClient, image: str) -> None:
+@pytest.fixture
+def before() -> set[threading.Thread]:
+    """The threads that were there before the desk was: its name stands first in the test."""
+    return set(threading.enumerate())
+
+
+def test_closing_stops_the_thread_and_the_work(
+    before: set[threading.Thread], desk: Desk, client: FlaskClient, image: str
+) -> None:
     until_running(client, slow(client, image)["id"])
+    assert any(thread.name == "cnnlens-desk" for thread in {*threading.enumerate()} - before)
     desk.close()
-    assert not any(t.name == "cnnlens-desk" and t.is_alive() for t in threading.enumerate())
+    left = {*threading.enumerate()} - before
+    assert not [thread for thread in left if thread.name == "cnnlens-desk" and thread.is_alive()]
     answer = client.post(f"{API}/jobs", json={"visualisers": [{"name": "filter-weights"}]})
     assert answer.status_code == 409 and error(answer) == "Gone"
 

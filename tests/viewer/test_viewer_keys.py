@@ -137,11 +137,11 @@ def test_every_key_does_what_the_help_says(visit: Open) -> None:
     until(page, "document.querySelector('#photo-words').textContent.startsWith('coffee')")
     page.keyboard.press("ArrowLeft")
     until(page, "document.querySelector('#photo-words').textContent.startsWith('chelsea')")
-    until(page, "document.querySelectorAll('#predictions button').length === 5")
+    until(page, "document.querySelectorAll('#predictions button')[2]?.title.includes('tabby')")
     page.keyboard.press("3")
-    assert page.locator("#target").input_value() == "tabby"
+    until(page, "document.querySelector('#target').value === 'tabby'")
     page.keyboard.press("1")
-    assert page.locator("#target").input_value() == ""
+    until(page, "document.querySelector('#target').value === ''")
     page.keyboard.press("/")
     assert page.evaluate(f"{FOCUS}.id") == "filter"
     page.keyboard.type("m?")  # letters are for the field now

@@ -126,7 +126,6 @@ async function predict() {
 	const signal = latest();
 	const shown = current();
 	const host = $("predictions");
-	bars = [];
 	if (!shown) return host.replaceChildren(fact("of the picture, when there is one"));
 	if (!host.childElementCount) host.replaceChildren(...Array.from({ length: 5 }, () => h("div.bar-row.ghost")));
 	try {
