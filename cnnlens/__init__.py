@@ -23,6 +23,7 @@ from .look import look, sheet
 from .model import Model
 from .panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from .passes import Trace
+from .pointing import Link, Outline
 from .preprocess import InputSpec
 from .probe import Probe
 from .receptive import ReceptiveField, receptive_fields
@@ -68,8 +69,8 @@ def __dir__() -> list[str]:
 __all__ = [
     "Approximate", "Array", "Bars", "Call", "CallInfo", "Candidate", "CnnlensError", "Cost", "Curve",
     "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
-    "KernelsLayer", "Layer", "LayerOf", "MapsLayer", "Model", "Note", "Panel", "Picture",
-    "PlacesLayers", "Probe", "ReceptiveField", "Result", "Sheet", "Table", "Tape", "Target", "Tiles",
+    "KernelsLayer", "Layer", "LayerOf", "Link", "MapsLayer", "Model", "Note", "Outline", "Panel",
+    "Picture", "PlacesLayers", "Probe", "ReceptiveField", "Result", "Sheet", "Table", "Tape", "Target", "Tiles",
     "Trace", "Verdict", "Visualiser", "attributed", "candidates", "cover_of", "difference", "doctor",
     "enlarged", "errors", "fold", "hookimpl", "inspect", "interpolation", "join_channels", "load",
     "look", "names_of", "open_image", "receptive_fields", "sheet", "view", "visualiser", "visualisers",

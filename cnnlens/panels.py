@@ -8,13 +8,14 @@ renderer can be proven total.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any
 
 import numpy as np
 
 from .arrays import Array, frozen
 from .errors import BadInput
+from .pointing import Link, Outline
 
 Limits = tuple[float, float]
 
@@ -31,7 +32,8 @@ class Heatmap:
     """A number for each place, (h, w) at its native resolution, spanning the model's whole input.
 
     `signed`: whether zero means something and both sides of it count. `means` says in words what a high
-    value is; `unit` what it is measured in. `limits` fixes the scale where several maps share one.
+    value is; `unit` what it is measured in. `limits` fixes the scale where several maps share one. `outlines`
+    are drawn on it, and `opens` says where a click leads.
     """
 
     values: Array
@@ -40,9 +42,12 @@ class Heatmap:
     unit: str = ""
     means: str = ""
     limits: Limits | None = None
+    outlines: Sequence[Outline] = ()
+    opens: Link | None = None
 
     def __post_init__(self) -> None:
         _freeze(self, "values", (2,), "(h, w)")
+        object.__setattr__(self, "outlines", tuple(self.outlines))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +55,8 @@ class Tiles:
     """Many small maps of one size, (n, h, w), or small RGB pictures, (n, h, w, 3).
 
     `limits` is (n, 2): the low and high end of each tile's scale; None gives all tiles one scale.
-    `marks` says what is special about a tile, by its position ("dead").
+    `marks` says what is special about a tile, by its position ("dead"). `outlines` are drawn on one or on each,
+    and `opens` says where a click on a tile leads.
     """
 
     values: Array
@@ -60,9 +66,12 @@ class Tiles:
     unit: str = ""
     limits: Array | None = None
     marks: Mapping[int, str] = field(default_factory=dict)
+    outlines: Sequence[Outline] = ()
+    opens: Link | None = None
 
     def __post_init__(self) -> None:
         _freeze(self, "values", (3, 4), "(n, h, w) or (n, h, w, 3)")
+        object.__setattr__(self, "outlines", tuple(self.outlines))
         count = len(self.values)
         if self.values.ndim == 4 and self.values.shape[-1] != 3:
             raise BadInput(f"coloured tiles have 3 channels, got {self.values.shape}")
@@ -75,36 +84,48 @@ class Tiles:
                 raise BadInput(f"limits of {count} tiles are ({count}, 2), got {self.limits.shape}")
         if any(not 0 <= i < count for i in self.marks):
             raise BadInput(f"marks name tiles {sorted(self.marks)} of {count}")
+        if any(one.tile is not None and not 0 <= one.tile < count for one in self.outlines):
+            raise BadInput(f"outlines name tiles {[one.tile for one in self.outlines]} of {count}")
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """Pixels as they are: (h, w, 3) or (h, w, 1) in [0, 1]."""
+    """Pixels as they are: (h, w, 3) or (h, w, 1) in [0, 1]. `outlines` and `opens` as those of a heatmap."""
 
     values: Array
     title: str = ""
+    outlines: Sequence[Outline] = ()
+    opens: Link | None = None
 
     def __post_init__(self) -> None:
         _freeze(self, "values", (3,), "(h, w, 1 or 3)")
+        object.__setattr__(self, "outlines", tuple(self.outlines))
         if self.values.shape[-1] not in (1, 3):
             raise BadInput(f"a picture has 1 or 3 channels, got {self.values.shape}")
 
 
 @dataclass(frozen=True, eq=False)
 class Bars:
-    """Named numbers, (n,), to be compared by length. `limits` fixes both ends of the axis."""
+    """Named numbers, (n,), to be compared by length. `limits` fixes both ends of the axis.
+
+    `opens` says where a click on a bar leads, a link for each or none at all.
+    """
 
     values: Array
     names: Sequence[str]
     title: str = ""
     unit: str = ""
     limits: Limits | None = None
+    opens: Sequence[Link] = ()
 
     def __post_init__(self) -> None:
         _freeze(self, "values", (1,), "(n,)")
         object.__setattr__(self, "names", tuple(" ".join(str(n).split()) for n in self.names))
         if len(self.names) != len(self.values):
             raise BadInput(f"{len(self.values)} bars and {len(self.names)} names")
+        object.__setattr__(self, "opens", tuple(self.opens))
+        if len(self.opens) not in (0, len(self.values)):
+            raise BadInput(f"{len(self.values)} bars and {len(self.opens)} links: one for each, or none")
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,8 +189,17 @@ def describe(panel: Panel) -> dict[str, Any]:
             facts["shape" if name == "values" else name] = (
                 list(value.shape) if name == "values" else value.tolist()
             )
+        elif name in ("outlines", "opens"):
+            facts |= {name: _plain(value)} if value else {}
         else:
             facts[name] = dict(value) if isinstance(value, Mapping) else value
     if isinstance(panel, Table):
         facts["rows"] = [list(row) for row in panel.rows]
     return facts
+
+
+def _plain(value: Any) -> Any:
+    """Links and outlines by the names of their fields."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

@@ -31,7 +31,8 @@ ARROWS: dict[str, set[str]] = {
     "hookspecs": set(),
     "layer": set(),
     "outputs": set(),
-    "panels": {"arrays", "errors"},
+    "pointing": {"errors"},
+    "panels": {"arrays", "errors", "pointing"},
     "files": {"arrays", "errors"},
     "attribution": {"panels"},
     "enlarging": set(),
@@ -91,14 +92,14 @@ ARROWS: dict[str, set[str]] = {
     # the faces
     FACE: {
         "arrays", "attribution", "candidates", "difference", "enlarging", "errors", "hookspecs", "images", "layer",
-        "look", "model", "opening", "panels", "passes",
+        "look", "model", "opening", "panels", "passes", "pointing",
         "preprocess", "probe", "registry", "result", "settings", "tape", "targets", "tokens", "verdict",
         "receptive", "viewer", "visualiser", "doctor",
     },
     "viewer": {
         FACE, "arrays", "demo", "describe", "difference", "errors", "images", "labels", "layer", "look", "model",
-        "opening", "panels", "preprocess", "probe", "receptive", "registry", "render", "result", "settings", "targets",
-        "visualiser",
+        "opening", "panels", "pointing", "preprocess", "probe", "receptive", "registry", "render", "result", "settings",
+        "targets", "visualiser",
     },
     "cli": {
         FACE, "candidates", "demo", "describe", "doctor", "errors", "files", "images", "labels", "layer", "look",

@@ -11,6 +11,7 @@ from ..arrays import Array
 from ..panels import Bars, Curve, Heatmap, Limits, Note, Panel, Picture, Table, Tiles
 from .charts import draw_bars, draw_curve, draw_table, font
 from .colour import LEVELS, ODD, codes_of, colours_of, number
+from .pointing import is_written, outlined, outlines_of, written
 from .raster import (
     columns_of,
     draw_picture,
@@ -57,7 +58,7 @@ def draw_panel(panel: Panel, pixels: Array | None, style: Style) -> Image.Image:
         case Tiles():
             return _tiles(panel, style)
         case Picture():
-            return _titled(panel.title, enlarged(draw_picture(panel).convert("RGB"), SIDE), style)
+            return _titled(panel.title, _picture(panel), style)
         case Bars():
             return _titled(with_unit(panel.title, panel.unit), draw_bars(panel, style), style)
         case Curve():
@@ -82,10 +83,19 @@ def _heatmap(panel: Heatmap, pixels: Array | None, style: Style) -> Image.Image:
         photo = pixels_image(pixels).convert("RGB").resize(size, Image.Resampling.BICUBIC)
         over = overlay(panel, pixels, style, size)
         cells = [over] if style.show == "overlay" else [photo, over, plain]
+    pitch = size[1] / panel.values.shape[0], size[0] / panel.values.shape[1]
+    cells[-1] = written(cells[-1], panel.values) if cells[-1] is plain else cells[-1]
+    cells = [outlined(one, outlines_of(panel), pitch) for one in cells]
     bar = _colour_bar(limits, panel.signed, panel.unit, table, size[1], style)
     return _titled(
         heatmap_words(panel, int((codes == ODD).sum())), _beside([*cells, bar], style, EDGE), style
     )
+
+
+def _picture(panel: Picture) -> Image.Image:
+    drawn = enlarged(draw_picture(panel).convert("RGB"), SIDE)
+    pitch = drawn.height / panel.values.shape[0], drawn.width / panel.values.shape[1]
+    return outlined(drawn, outlines_of(panel), pitch)
 
 
 def heatmap_words(panel: Heatmap, odd: int) -> str:
@@ -102,18 +112,33 @@ def _tiles(panel: Tiles, style: Style) -> Image.Image:
     columns = columns_of(len(shown), height, width)
     rows = -(-len(shown) // columns)
     zoom = max(1, min(SHEET // columns // width, SHEET // rows // height))
-    atlas = draw_tiles(panel, style, columns, gap=2, zoom=zoom).convert("RGB")
-    if max(atlas.size) > SHEET + 2 * columns:
+    gap = 10 if is_written(panel) else 2
+    atlas = draw_tiles(panel, style, columns, gap=gap, zoom=zoom).convert("RGB")
+    if max(atlas.size) > SHEET + gap * columns:
         atlas = enlarged(atlas, SHEET)
-    share = atlas.width / (columns * (width * zoom + 2) - 2)
+    share = atlas.width / (columns * (width * zoom + gap) - gap)
+    pitch = ((width * zoom + gap) * share, (height * zoom + gap) * share)
+    atlas = _point_tiles(atlas, panel, list(shown), columns, pitch, zoom * share)
     if min(width, height) * zoom * share >= 44:
-        pitch = ((width * zoom + 2) * share, (height * zoom + 2) * share)
         _label_tiles(atlas, panel, list(shown), columns, pitch, style)
     return _titled(
         tiles_words(panel, len(shown)),
         _beside([atlas, _legend(panel, atlas.height, style)], style, EDGE),
         style,
     )
+
+
+def _point_tiles(
+    atlas: Image.Image, panel: Tiles, shown: list[int], columns: int, pitch: tuple[float, float], scale: float
+) -> Image.Image:
+    """Each tile's values, where there is room for them, and its outlines."""
+    height, width = panel.values.shape[1:3]
+    for place, i in enumerate(shown):
+        x, y = (place % columns) * pitch[0], (place // columns) * pitch[1]
+        atlas = written(atlas, panel.values[i], (y, x), (width * scale, height * scale))
+        boxes = outlines_of(panel, i)
+        atlas = outlined(atlas, boxes, (scale, scale), (y, x))
+    return atlas
 
 
 def tiles_words(panel: Tiles, shown: int) -> str:

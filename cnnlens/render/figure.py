@@ -11,13 +11,16 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from ..arrays import Array
 from ..panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from .card import headline, heatmap_words, tiles_words
 from .charts import cell
-from .colour import ODD_COLOUR, tables
-from .raster import draw_tiles, heatmap_limits, overlay, pixels_image, shown_tiles, tiles_scale
+from .colour import ODD_COLOUR, number, tables
+from .pointing import Box, is_written, outlines_of
+from .raster import columns_of, draw_tiles, heatmap_limits, overlay, pixels_image, shown_tiles, tiles_scale
 from .style import Style, style_of
 
 if TYPE_CHECKING:
@@ -65,6 +68,7 @@ def draw_axes(panel: Panel, axes: Axes, style: Style, pixels: Array | None = Non
         case Picture():
             axes.imshow(np.asarray(pixels_image(panel.values).convert("RGB")))
             axes.set_axis_off()
+            _outline(axes, outlines_of(panel), (-0.5, -0.5), (1, 1))
         case Bars():
             _bars(panel, axes)
         case Curve():
@@ -96,6 +100,8 @@ def _beside(three: list[Axes], panel: Heatmap, pixels: Array | None, style: Styl
         over.imshow(np.asarray(overlay(panel, pixels, style, (pixels.shape[1], pixels.shape[0]))))
     for axes in (photo, over):
         axes.set_axis_off()
+        if pixels is not None:
+            _outline(axes, outlines_of(panel), (-0.5, -0.5), _pitch(panel, pixels.shape))
     _heatmap(panel, plain, style, None, pixels)
     over.set_title(_plain(heatmap_words(panel, 0)), fontsize=9, wrap=True)
 
@@ -108,12 +114,42 @@ def _heatmap(
     norm = Normalize(*heatmap_limits(panel, style))
     if under is not None:
         axes.imshow(np.asarray(overlay(panel, under, style, (under.shape[1], under.shape[0]))))
+        _outline(axes, outlines_of(panel), (-0.5, -0.5), _pitch(panel, under.shape))
     else:
         height, width = panel.values.shape if spans is None else spans.shape[:2]
         values = np.ma.masked_invalid(panel.values)
         axes.imshow(values, colours, norm, interpolation="nearest", extent=(0, width, height, 0))
+        pitch = _pitch(panel, (height, width))
+        if is_written(panel):
+            _write(axes, panel.values, (0, 0), pitch)
+        _outline(axes, outlines_of(panel), (0, 0), pitch)
     axes.figure.colorbar(ScalarMappable(norm, colours), ax=axes, label=_plain(panel.unit), shrink=0.85)
     axes.set_axis_off()
+
+
+def _pitch(panel: Heatmap, spans: tuple[int, ...]) -> tuple[float, float]:
+    """How much of what a map spans one of its places does, down and across."""
+    return spans[0] / panel.values.shape[0], spans[1] / panel.values.shape[1]
+
+
+def _outline(axes: Axes, boxes: Sequence[Box], at: tuple[float, float], pitch: tuple[float, float]) -> None:
+    for y0, x0, y1, x1 in boxes:
+        corner, size = (
+            (at[1] + x0 * pitch[1], at[0] + y0 * pitch[0]),
+            ((x1 - x0) * pitch[1], (y1 - y0) * pitch[0]),
+        )
+        for colour, width in (("black", 3.0), ("white", 1.2)):
+            axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, linewidth=width))
+
+
+def _write(axes: Axes, values: Array, at: tuple[float, float], pitch: tuple[float, float]) -> None:
+    halo = [withStroke(linewidth=2, foreground="black")]
+    for (row, column), value in np.ndenumerate(values):
+        place = at[1] + (column + 0.5) * pitch[1], at[0] + (row + 0.5) * pitch[0]
+        words = number(float(value))
+        axes.text(
+            *place, words, ha="center", va="center", fontsize=6, color="white", path_effects=halo, gid="value"
+        )
 
 
 def _ink(figure: Figure, style: Style) -> None:
@@ -124,7 +160,8 @@ def _ink(figure: Figure, style: Style) -> None:
     texts = [*figure.texts, *(one.get_text() for one in cells)]
     for axes in figure.axes:
         legend = axes.get_legend()
-        texts += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
+        written = [one for one in axes.texts if one.get_gid() != "value"]
+        texts += [axes.title, axes.xaxis.label, axes.yaxis.label, *written]
         texts += legend.get_texts() if legend else []
         axes.set_facecolor(ground)
         axes.tick_params(colors=ink)  # ticks are made when they are drawn: asking for them takes long
@@ -150,6 +187,13 @@ def _tiles(panel: Tiles, axes: Axes, style: Style) -> None:
     axes.set_axis_off()
     shown = shown_tiles(panel, style)
     axes.set_title(_plain(tiles_words(panel, len(shown))), fontsize=9)
+    height, width = panel.values.shape[1:3]
+    columns = columns_of(len(shown), height, width)
+    for place, i in enumerate(shown):
+        at = (place // columns) * (height + 1) - 0.5, (place % columns) * (width + 1) - 0.5
+        if is_written(panel):
+            _write(axes, panel.values[i], at, (1, 1))
+        _outline(axes, outlines_of(panel, i), at, (1, 1))
     words, ends = tiles_scale(panel, style)
     if ends is None:
         axes.text(1, -0.01, _plain(words), transform=axes.transAxes, fontsize=8, ha="right", va="top")

@@ -21,6 +21,7 @@ from ..panels import Bars, Curve, Heatmap, Limits, Note, Panel, Picture, Table, 
 from .card import draw_panel, headline, heatmap_words, tiles_words, with_unit
 from .charts import bar_ends, cell
 from .colour import LEVELS, number, tables
+from .pointing import Box, is_written, outlines_of
 from .raster import (
     draw_each,
     draw_heatmap,
@@ -70,7 +71,7 @@ def panel_html(panel: Panel, pixels: Array | None, style: Style) -> str:
             shown = len(shown_tiles(panel, style))
             return _figure(tiles_words(panel, shown), _tiles(panel, style), panel)
         case Picture():
-            drawn = _img(draw_picture(panel), alt_text(panel))
+            drawn = _over(_img(draw_picture(panel), alt_text(panel)), outlines_of(panel), panel.values.shape)
             return _figure(panel.title, f'<div class="maps of1">{drawn}</div>', panel)
         case Bars():
             if len(panel.values) > 24:
@@ -126,28 +127,55 @@ def _figure(words: str, body: str, panel: Panel) -> str:
 def _heatmap(panel: Heatmap, pixels: Array | None, style: Style) -> str:
     """The photograph, the map over it and the map, or what of these the style wants; and the scale."""
     shape = panel.values.shape if pixels is None else pixels.shape
-    drawn = [_img(draw_heatmap(panel, style), alt_text(panel), shape)]
+    levels = draw_heatmap(panel, style)
+    drawn = [_img(levels, alt_text(panel), shape)]
     if pixels is not None and style.show != "raw":
         over = overlay(panel, pixels, style, (pixels.shape[1], pixels.shape[0]))
         laid = _img(over, f"over the picture, {alt_text(panel)}", smooth=True)
         photo = _img(pixels_image(pixels), "the picture as the model saw it", smooth=True)
         drawn = [laid] if style.show == "overlay" else [photo, laid, *drawn]
+    if is_written(panel) and style.show != "overlay":
+        drawn[-1] += _written(panel.values, levels)
+    drawn = [_over(one, outlines_of(panel), panel.values.shape) for one in drawn]
     maps = f'<div class="maps of{len(drawn)}">{"".join(drawn)}</div>'
     return maps + _scale(heatmap_limits(panel, style), panel, style)
 
 
 def _tiles(panel: Tiles, style: Style) -> str:
     shown = shown_tiles(panel, style)
-    cells = []
+    cells, large = [], is_written(panel)
     for place, image in zip(shown, draw_each(panel, style), strict=True):
         mark = f" <b>{escape(panel.marks[place])}</b>" if place in panel.marks else ""
         name = escape(panel.names[place])
-        cells.append(
-            f"<li>{_img(image, panel.names[place] or f'tile {place}')}<span>{name}{mark}</span></li>"
-        )
+        cell = _img(image, panel.names[place] or f"tile {place}")
+        cell += _written(panel.values[place], image) if large else ""
+        cell = _over(cell, outlines_of(panel, place), panel.values.shape[1:3])
+        cells.append(f"<li>{cell}<span>{name}{mark}</span></li>")
     words, ends = tiles_scale(panel, style)
     scale = f'<p class="numbers">{escape(words)}</p>' if ends is None else _scale(ends, panel, style)
-    return f'<ul class="tiles{" one" if len(panel.values) == 1 else ""}">{"".join(cells)}</ul>{scale}'
+    kind = " one" if len(panel.values) == 1 else f" written w{panel.values.shape[2]}" if large else ""
+    return f'<ul class="tiles{kind}">{"".join(cells)}</ul>{scale}'
+
+
+def _over(img: str, boxes: list[Box], shape: tuple[int, ...]) -> str:
+    """A picture with what lies over it: outlines, in shares of what it spans."""
+    if not boxes and "<div" not in img:
+        return img
+    marks = ""
+    for y0, x0, y1, x1 in boxes:
+        inset = (y0 / shape[0], 1 - x1 / shape[1], 1 - y1 / shape[0], x0 / shape[1])
+        marks += f'<i class="outline" style="inset:{" ".join(f"{100 * share:.3f}%" for share in inset)}"></i>'
+    return f'<div class="stage">{img}{marks}</div>'
+
+
+def _written(values: Array, drawn: Image.Image) -> str:
+    """The values of a small map, each in its place, dark on light and light on dark."""
+    lights = np.asarray(drawn.convert("L")) >= 140
+    cells = "".join(
+        f"<b{' class=dark' if light else ''}>{escape(number(float(value)))}</b>"
+        for value, light in zip(values.flat, lights.flat, strict=True)
+    )
+    return f'<div class="values" style="grid:repeat({values.shape[0]},1fr)/repeat({values.shape[1]},1fr)">{cells}</div>'
 
 
 def _scale(limits: Limits, panel: Heatmap | Tiles, style: Style) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from cnnlens.errors import BadSetting, CnnlensError, MissingPackage, PluginFailed, UnknownName
 from cnnlens.panels import Bars, Curve, Heatmap, Note, Picture, Table, Tiles
+from cnnlens.pointing import Link, Outline
 from cnnlens.preprocess import InputSpec
 from cnnlens.result import Result
 from cnnlens.viewer.desks.desk import NotThere, error_of, read_request
@@ -21,11 +22,10 @@ from cnnlens.viewer.process.crossing import (
     Unforeseen,
     packed,
     read_error,
-    read_result,
     send_error,
-    send_result,
     unpacked,
 )
+from cnnlens.viewer.process.results import read_result, send_result
 from cnnlens.viewer.process.wire import MOST_BODY, MOST_HEAD, Garbled, frame, read_frame
 
 ODD = np.asarray([[np.nan, -0.0, np.inf], [1e-45, -np.inf, 3.0]], np.float32)
@@ -39,6 +39,14 @@ PANELS = (
     Curve(np.arange(3.0), np.ones((2, 3)), ("one", "two"), x_unit="step"),
     Table(("name", "value"), [("a", 1), ("b", 0.5), ("c", True)], title="t"),
     Note("a sentence"),
+    Heatmap(ODD, outlines=(Outline((-1, 0.5, 2, 2), "window"),), opens=Link("unit", {"layer": "a", "n": 3})),
+    Tiles(
+        np.ones((2, 3, 4)),
+        ("a", "b"),
+        outlines=(Outline((0, 0, 1, 1), tile=1),),
+        opens=Link("x", words="it", place="place", tile="unit", start=(-1, -1), step=(2, 2), within=(9, 9)),
+    ),
+    Bars(np.ones(2), ("x", "y"), opens=(Link("a"), Link("b", place="p"))),
 )
 FACTS = {
     "title": "T", "settings": {"layer": None, "size": (1, 2)}, "seconds": 0.1, "score": float("nan"),
@@ -166,6 +174,15 @@ def nested(depth: int) -> Any:
         lambda told: told["panels"][1]["fields"].update(marks={"d": [["0", "dead"]]}),
         lambda told: told["panels"][6]["fields"].update(rows=[[1]]),
         lambda told: told["panels"][6]["fields"].update(rows=7),
+        lambda told: told["panels"][-3]["fields"].update(opens=3),
+        lambda told: told["panels"][-3]["fields"].update(opens={"d": [["visualiser", "unit"]]}),
+        lambda told: told["panels"][-3]["fields"].update(opens=[]),
+        lambda told: told["panels"][-3]["fields"]["opens"]["d"][0].__setitem__(1, 7),
+        lambda told: told["panels"][-3]["fields"]["opens"]["d"][1].__setitem__(1, {"d": [["a", [1]]]}),
+        lambda told: told["panels"][-3]["fields"].update(outlines=None),
+        lambda told: told["panels"][-3]["fields"]["outlines"][0]["d"][0].__setitem__(1, [1, 2, 3]),
+        lambda told: told["panels"][-2]["fields"]["outlines"][0]["d"][2].__setitem__(1, 9),
+        lambda told: told["panels"][-1]["fields"]["opens"].pop(),
         lambda told: told.update(panels={}),
         lambda told: told.update(facts=[1]),
         lambda told: told.update(facts={"x": 1}),

@@ -25,7 +25,8 @@ from ..desks.desk import Request
 from ..desks.jobs import Part
 from ..desks.local import Local, causes, is_short_of_memory
 from ..desks.shelf import Shelf
-from .crossing import packed, read_error, send_error, send_result, unpacked
+from .crossing import packed, read_error, send_error, unpacked
+from .results import send_result
 from .wire import Arrays, frame, read_frame
 
 MAX_IMAGES = 256 * 2**20

@@ -23,8 +23,9 @@ from ..desks.pictures import Pictures
 from ..desks.runner import Watched
 from .answers import input_of, read_facts, read_parts
 from .calls import Call, Calls, Said
-from .crossing import facts_of, packed, read_result
+from .crossing import facts_of, packed
 from .process import Process
+from .results import read_result
 from .supervisor import Supervisor
 from .wire import Arrays, Garbled
 
