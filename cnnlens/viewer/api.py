@@ -139,6 +139,26 @@ def submit() -> ResponseReturnValue:
     return jsonify(in_words(told)), 202, {"Location": f"jobs/{told['id']}"}
 
 
+@routes.post("/cost")
+def cost() -> ResponseReturnValue:
+    """What a request would cost, and what is to be known before it runs. Nothing runs."""
+    asked = read_request(request.get_json())
+    some = [desk().visualiser(one.name, one.settings) for one in asked.visualisers]
+    counts = [
+        (len(asked.images) or 1 if one["reads_image"] else 1) * (len(asked.asked) if one["by_target"] else 1)
+        for one in some
+    ]
+    passes = sum((one["passes"] or 0) * count for one, count in zip(some, counts, strict=True))
+    words = some[0]["cost"] if counts == [1] else f"{passes} passes in all"
+    if len(some) == 1:
+        verdicts = [some[0]["verdict"]["words"]]
+    else:
+        verdicts = [
+            f"{one['title']}: {one['verdict']['words']}" for one in some if one["verdict"]["level"] != "valid"
+        ]
+    return jsonify({"passes": passes, "words": words, "verdict": "\n".join(verdicts)})
+
+
 @routes.get("/jobs/<id>")
 def job(id: str) -> ResponseReturnValue:
     """How far a job is; with `wait` answers at its end, or after so many seconds."""

@@ -61,6 +61,14 @@ def words_of(layer: Told) -> str:
     return " · ".join(filter(None, parts))
 
 
+def flat_of(layer: Told) -> str:
+    """What is said of a layer in the place of its maps; nothing where it has some."""
+    if layer["has_maps"]:
+        return ""
+    numbers = f"{times(layer['shape'])} numbers" if layer["shape"] else "no single array"
+    return f"{layer['name']} hands on {numbers}, which cannot be drawn as maps. Choose a layer above it."
+
+
 def settings_of(layer: Told) -> str:
     """How a layer was set up, without what does nothing: a stride of one, no padding, one group."""
     idle = {"stride": 1, "dilation": 1, "groups": 1, "padding": 0}

@@ -163,6 +163,12 @@ def _jobs() -> Operations:
             parameters=_query(_WAIT),
             body=request,
         ),
+        ("post", "/cost"): _op(
+            "What a request would cost in passes, and its visualisers' verdicts. Nothing runs",
+            200,
+            fails=(400, 404, 415, 503),
+            body=request,
+        ),
         ("get", "/jobs/{id}"): _op(
             "How far a job is, and its results", 200, job, fails=(404,), parameters=[_ID, *_query(_WAIT)]
         ),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from .api import state_of
 from .app import desk, desks
-from .layer_tree import grouped, settings_of, times, tree_of, words_of
+from .layer_tree import flat_of, grouped, settings_of, times, tree_of, words_of
 from .results import colour_data
+from .trees import about_tree, form_tree
 
 #: How a picture comes to have the input's size, in words.
 FITTED = {"squash": "squashed", "crop": "cropped", "pad": "padded"}
@@ -28,7 +29,7 @@ def page() -> ResponseReturnValue:
         shown = shown or next(iter(start["images"]), None)
         return render_template("loading.html", opening=start["opening"], images=start["images"], shown=shown)
     layers, visualisers = desk().layers(), desk().visualisers()
-    told = [layer | {"words": words_of(layer)} for layer in layers]
+    told = [layer | {"words": words_of(layer), "flat": flat_of(layer)} for layer in layers]
     given = start["model"]["input"]
     start["model"]["input"] = given | {"resize": FITTED.get(given["resize"], given["resize"])}
     classes = start["model"].pop("classes") or []
@@ -49,6 +50,16 @@ def page() -> ResponseReturnValue:
         times=times,
         settings=settings_of,
     )
+
+
+@routes.get("/form")
+def form() -> ResponseReturnValue:
+    """What the chosen visualisers are, and a control for each of their settings, as the page's address has them."""
+    names = request.args.get("vis", "").split(",")
+    some = [desk().visualiser(name, {}) for name in names]
+    given = {name[2:]: value for name, value in request.args.items() if name.startswith("s.")}
+    about = about_tree(some[0]) if len(some) == 1 else [["p.facts", "Settings of the same name are shared."]]
+    return jsonify({"about": about, "fields": form_tree(some, given)})
 
 
 def _families(visualisers: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -19,8 +19,10 @@ from ..difference import difference
 from ..errors import Unmet, UsageError
 from ..panels import Bars, Curve, Heatmap, Panel, Picture, Tiles, describe, panel_array
 from ..render.card import draw_panel
+from ..render.charts import bar_ends
 from ..render.colour import LEVELS, ODD_COLOUR, tables
 from ..render.html import alt_text, png
+from ..render.pointing import is_written
 from ..render.raster import (
     columns_of,
     draw_heatmap,
@@ -35,6 +37,7 @@ from ..result import Result
 from .api import number_in
 from .app import desks
 from .desks.desk import NotThere
+from .trees import panel_tree, paper_tree
 
 routes = Blueprint("results", __name__, url_prefix="/api/v1")
 
@@ -46,7 +49,13 @@ MOST_VALUES = 2_000_000
 def result(id: str) -> ResponseReturnValue:
     """The manifest: the facts, and what each panel is, without the values of maps."""
     found = result_of(id)
-    told = {"id": id, "caption": found.caption, "under": _under(found), "facts": found.facts}
+    told = {
+        "id": id,
+        "caption": found.caption,
+        "under": _under(found),
+        "facts": found.facts,
+        "paper": paper_tree(found.facts),
+    }
     return _kept(jsonify(told | {"panels": [_described(p) for p in found.panels]}))
 
 
@@ -182,6 +191,8 @@ def _described(panel: Panel) -> dict[str, Any]:
     odd = 0 if values is None else int((~np.isfinite(values)).sum())
     if values is not None and odd:
         told["odd"] = f"{odd} of {values.size} values are not finite, and drawn in magenta."
+    if isinstance(panel, (Heatmap, Tiles)) and is_written(panel):
+        told["written"] = True
     match panel:
         case Heatmap():
             told["limits"] = heatmap_limits(panel)
@@ -194,17 +205,12 @@ def _described(panel: Panel) -> dict[str, Any]:
             told["ranges"] = _ranges(panel.values)
             told["columns"] = columns_of(min(64, len(panel.values)), *panel.values.shape[1:3])
         case Bars():
-            unit = "" if panel.unit.lower() in ("", panel.title.lower()) else f" ({panel.unit})"
-            told |= {"values": panel.values, "limits": _axis_of(panel), "heading": panel.title + unit}
+            told |= {"values": panel.values, "limits": bar_ends(panel)}
         case Curve():
             told["values"] = panel.values
+    if tree := panel_tree(panel):
+        told["tree"] = tree
     return told
-
-
-def _axis_of(panel: Bars) -> tuple[float, float]:
-    """Both ends of the axis on which bars are drawn, zero among them."""
-    finite = panel.values[np.isfinite(panel.values)]
-    return panel.limits or (float(finite.min(initial=0)), float(finite.max(initial=0)))
 
 
 def _ends(panel: Tiles, limits: Any) -> tuple[float, float]:

@@ -21,7 +21,9 @@ RAMP = np.arange(16, dtype=np.float32).reshape(4, 4) / 4
 
 
 def test_a_link_says_where_a_place_leads() -> None:
-    link = Link("convolution", {"layer": "a"}, place="place", tile="unit", start=(-1, 3), step=(2, 1), within=(9, 9))
+    link = Link(
+        "convolution", {"layer": "a"}, place="place", tile="unit", start=(-1, 3), step=(2, 1), within=(9, 9)
+    )
     assert link.at(1, 2, "7") == {"layer": "a", "place": "1,5", "unit": "7"}
     assert link.at(0, 0, "7") is None, "row -1 is padding"
     assert link.at(5, 0, "7") is None and link.at(1, 6, "7") is None, "behind the border"

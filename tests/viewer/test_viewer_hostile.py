@@ -166,7 +166,7 @@ def test_what_changes_something_is_no_get(client: FlaskClient) -> None:
         if method not in ("GET", "HEAD", "OPTIONS")
     }
     assert writes == {
-        ("POST", f"{API}/images"), ("DELETE", f"{API}/images/<id>"), ("POST", f"{API}/jobs"),
+        ("POST", f"{API}/cost"), ("POST", f"{API}/images"), ("DELETE", f"{API}/images/<id>"), ("POST", f"{API}/jobs"),
         ("DELETE", f"{API}/jobs/<id>"), ("POST", f"{API}/reset"), ("POST", f"{API}/restart"), ("POST", f"{API}/look"),
     }  # fmt: skip
 

@@ -14,13 +14,15 @@ import pytest
 from browser import until
 from PIL import Image
 
+from cnnlens.viewer.trees import paper_tree
+
 Open = Callable[..., Any]
 Do = Callable[..., Any]
 
 #: What every script has: the modules by name, a list of what was asked for, and a server that answers in turn.
 PRELUDE = """
-  const names = ['dom', 'api', 'state', 'palette', 'colours', 'sheet', 'panels', 'layers', 'screen'];
-  const [dom, api, state, palette, colours, sheets, panels, layers, screens] =
+  const names = ['dom', 'api', 'state', 'palette', 'colours', 'sheet', 'panels', 'layers', 'screen', 'pointing'];
+  const [dom, api, state, palette, colours, sheets, panels, layers, screens, pointing] =
     await Promise.all(names.map((name) => import(`/static/${name}.js`)));
   const { h } = dom;
   document.body.replaceChildren();
@@ -104,9 +106,11 @@ def test_progress_knows_its_share_or_none(do: Do) -> None:
 def test_menus_and_rows_of_buttons_choose(do: Do) -> None:
     told = do("""
       const chosen = [];
-      const row = dom.segments('Which', [['a', 'A'], ['b', 'B', 'why']], 'b', (value) => chosen.push(value));
+      state.when(['w', 'm'], () => chosen.push(state.get('w') ?? state.get('m')));
+      const row = state.choice('Which', 'w', [['a', 'A'], ['b', 'B', 'why']], { row: true, otherwise: 'b' });
       row.children[0].click();
-      const menu = dom.select([['x', 'X'], ['y', 'Y']], 'y', (value) => chosen.push(value));
+      row.children[1].click();
+      const menu = state.choice('Menu', 'm', [['x', 'X'], ['y', 'Y']], { otherwise: 'y' }).querySelector('select');
       const before = menu.value;
       menu.value = 'x';
       menu.dispatchEvent(new Event('change'));
@@ -114,7 +118,7 @@ def test_menus_and_rows_of_buttons_choose(do: Do) -> None:
       again.querySelector('button').click();
       return [chosen, before, [...row.children].map((b) => [b.ariaPressed, b.title]), again.textContent];
     """)
-    assert told[:2] == [["a", "x", "again"], "y"]
+    assert told[:2] == [["a", None, "x", "again"], "y"]
     assert told[2:] == [[["false", ""], ["true", "why"]], "goneTry again"]
 
 
@@ -356,7 +360,7 @@ INSETS = [
 
 
 def test_a_mark_lies_over_rows_and_columns(do: Do) -> None:
-    put = "const m = h('i'); sheets.put(m, given, [2, 4]); return [m.style.inset, m.hidden]"
+    put = "const m = h('i'); pointing.put(m, given, [2, 4]); return [m.style.inset, m.hidden]"
     assert [do(put, box) for box, _ in INSETS] == [[inset, False] for _, inset in INSETS]
     assert do(put, None) == ["", True]
 
@@ -375,7 +379,7 @@ def test_the_cursor_is_at_a_place_of_the_array(do: Do) -> None:
       Object.assign(box.style, { position: 'fixed', left: '10px', top: '20px', width: '100px', height: '50px' });
       document.body.append(box);
       const heard = [];
-      sheets.follow(box, [2, 4], (at) => heard.push(at && [at.y, at.x]));
+      pointing.follow(box, [2, 4], (at) => heard.push(at && [at.y, at.x]));
       for (const [clientX, clientY] of given) box.dispatchEvent(new PointerEvent('pointermove', { clientX,
         clientY }));
       box.dispatchEvent(new PointerEvent('pointerleave'));
@@ -461,7 +465,50 @@ def test_one_scale_spans_several(do: Do) -> None:
     [("https://a.b/c", "https://a.b/c"), ("javascript:alert(1)", None), (" https://a", None), (None, None)],
 )
 def test_only_the_web_becomes_an_address(do: Do, link: str | None, href: str | None) -> None:
-    assert do("return panels.paper({ paper: 'P', link: given }).getAttribute('href')", link) == href
+    tree = paper_tree({"paper": "P", "link": link})
+    assert do("return dom.built(given).outerHTML.includes('P</a>')", tree)
+    assert do("return dom.built(given).getAttribute('href')", tree) == href
+
+
+def test_trees_become_elements_and_words_stay_words(do: Do) -> None:
+    tree = ["p.a.b", {"title": "<i>", "--part": "40%"}, "<b>x</b>", ["em", "y", ["i"]], "z"]
+    told = do("const e = dom.built(given); return [e.outerHTML, e.style.getPropertyValue('--part')]", tree)
+    assert told == [
+        '<p class="a b" title="&lt;i&gt;" style="--part: 40%;">&lt;b&gt;x&lt;/b&gt;<em>y<i></i></em>z</p>',
+        "40%",
+    ]
+
+
+def test_a_link_opens_a_visualiser_at_a_place(do: Do) -> None:
+    link = {"visualiser": "convolution", "settings": {"layer": "a"}, "place": "place", "tile": "unit",
+            "start": [-1, 0], "step": [2, 2], "within": [6, 6], "words": ""}  # fmt: skip
+    told = do(
+        """
+      state.set({ 's.old': 1 });
+      pointing.lead(given, { y: 0, x: 0, name: '7' });
+      const nowhere = location.search;
+      pointing.lead(given, { y: 1, x: 2, name: '7' });
+      const here = location.search;
+      pointing.lead({ visualiser: 'unit', settings: { unit: 3 } }, {});
+      return [nowhere, here, location.search];
+    """,
+        link,
+    )
+    assert told == [
+        "?s.old=1", "?s.layer=a&s.place=1%2C4&s.unit=7&view=explain&vis=convolution", "?view=explain&vis=unit&s.unit=3",
+    ]  # fmt: skip
+
+
+def test_a_map_is_walked_by_arrows_and_opened_by_enter(do: Do) -> None:
+    assert do("""
+      const host = document.body.appendChild(document.createElement('div')), told = [], opened = [];
+      pointing.follow(host, [2, 3], (at) => told.push(at && [at.y, at.x]), (at) => opened.push([at.y, at.x]));
+      const press = (key) => host.dispatchEvent(new KeyboardEvent('keydown', { key, cancelable: true }));
+      const keys = ['Enter', 'ArrowDown', 'ArrowDown', 'ArrowRight', 'Enter', 'ArrowUp', 'ArrowUp', 'Enter'];
+      keys.forEach(press);
+      host.remove();
+      return [told, opened, host.tabIndex];
+    """) == [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 1]], [[1, 1], [0, 1]], 0]
 
 
 # -- api ------------------------------------------------------------------------------------------

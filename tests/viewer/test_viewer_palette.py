@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -75,8 +76,9 @@ def test_a_heatmap_is_coloured_as_the_server_would(
     name = {"#colours": "colours", "#signed": "signed_colours"}[select]
     assert np.array_equal(second, served(f"{source}?{name}={option}"))
     assert np.array_equal(second, shown(page, ".f-over .map")), "the overlay too, by opacity alone"
-    ramp = shown(page, ".legend canvas")
-    assert np.array_equal(ramp, served(f"{demo_url}api/v1/colours/{option}.png"))
+    stops = page.locator(".legend .ramp").evaluate("e => getComputedStyle(e).backgroundImage")
+    ramp = [[int(n) for n in rgb.split(",")] for rgb in re.findall(r"rgb\(([^)]*)\)", stops)]
+    assert np.array_equal(ramp, served(f"{demo_url}api/v1/colours/{option}.png")[0, :, :3])
     assert asked == [] and f"={option}" in page.url
 
 

@@ -26,7 +26,7 @@ async function ask(path, options = {}, read = "json", turn = 0) {
 	return ask(path, options, read, turn + 1);
 }
 
-const json = (method, body) => ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+const json = (body) => ({ method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 export const url = (path) => ROOT + path;
 export const state = (wait) => ask(`state?wait=${wait}`);
@@ -36,12 +36,10 @@ export const levels = (id, n, query = "") => ask(`results/${id}/panels/${n}.png$
 export const layer = (name) => ask(`layers/${encodeURIComponent(name)}`);
 export const jobs = () => ask("jobs");
 export const cancel = (id, on = "", whose = "") => ask(`${on}jobs/${id}${whose}`, { method: "DELETE", keepalive: true });
+export const cost = (request, signal) => ask("cost", { ...json(request), signal });
+export const form = (query, signal) => ask(`../../form?${query}`, { signal });
 export const restart = () => ask("restart", { method: "POST" });
 export const forget = (id) => ask(`images/${id}`, { method: "DELETE" });
-
-export function visualiser(name, settings, signal) {
-	return ask(`visualisers/${encodeURIComponent(name)}?${new URLSearchParams(settings)}`, { signal });
-}
 
 export function upload(file) {
 	const form = new FormData();
@@ -51,7 +49,7 @@ export function upload(file) {
 
 /** Submit a request and follow its job to the end. Aborting `signal` stops the job too. */
 export async function run(request, { signal, progress = () => {}, on = "" } = {}) {
-	let job = await ask(`${on}jobs?wait=0.25`, { ...json("POST", request), until: signal });
+	let job = await ask(`${on}jobs?wait=0.25`, { ...json(request), until: signal });
 	const stop = () => cancel(job.id, on, "?mine=1").catch(() => null);
 	signal?.addEventListener("abort", stop, { once: true });
 	addEventListener("pagehide", stop);
@@ -69,7 +67,7 @@ export async function run(request, { signal, progress = () => {}, on = "" } = {}
 	}
 }
 
-/** A signal for each call, which aborts the one before: what was asked last counts. */
+/** A signal for each call, which aborts the one before. */
 export const latest = (now) => () => {
 	now?.abort();
 	now = new AbortController();

@@ -18,7 +18,7 @@ function table(signed) {
 	return known[signed ? "diverging" : "sequential"].includes(asked) ? asked : known.themes[theme()][signed ? "signed" : "plain"];
 }
 
-/** 256 colours, as the server lays them out: the levels, the gap between tiles, what is not finite. */
+/** 256 colours: the levels, the gap between tiles, what is not finite. */
 function palette(signed) {
 	const levels = tables[table(signed)];
 	const colours = new Uint8Array(768);
@@ -33,7 +33,7 @@ export function painted(element, paint) {
 	paint();
 }
 
-/** `lay(picture)` now and in other colours after each change, from levels that were fetched once. */
+/** `lay(picture)` now and in other colours after each change. */
 export function coloured(element, levels, signed, lay) {
 	painted(element, async () => {
 		try {
@@ -63,7 +63,7 @@ function repaint() {
 
 /** A colour bar with numbers at its ends; `point(value)` sets a mark on it. */
 export function colourBar(panel) {
-	const strip = h("canvas.ramp", { height: 1 });
+	const strip = h("i.ramp");
 	const tick = h("i.tick", { hidden: true });
 	const limits = panel.limits;
 	if (!limits) return { element: h("div.bar.own", "each map on its own scale"), point: () => {} };
@@ -72,10 +72,7 @@ export function colourBar(panel) {
 		h("span.ramp-box", strip, panel.signed && h("i.zero", { title: "zero" }), tick), num(high), panel.unit && h("span", panel.unit));
 	painted(strip, () => {
 		const levels = tables[table(panel.signed)];
-		strip.width = levels.length / 3;
-		const row = new ImageData(strip.width, 1);
-		row.data.forEach((_, i) => { row.data[i] = i % 4 === 3 ? 255 : levels[(i >> 2) * 3 + (i % 4)]; });
-		strip.getContext("2d").putImageData(row, 0, 0);
+		strip.style.background = `linear-gradient(90deg,${Array.from({ length: levels.length / 3 }, (_, i) => `rgb(${levels.subarray(3 * i, 3 * i + 3)})`)})`;
 	});
 	const point = (value) => {
 		tick.hidden = (value ?? null) === null;

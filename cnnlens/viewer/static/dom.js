@@ -2,7 +2,7 @@
 
 import { restart } from "./api.js";
 
-/** An element: tag and classes, `p.facts`; attributes, if any (`on…` listens, `true` is bare, null is none); children. */
+/** An element: `tag.class`; attributes, if any (`on…` listens, `true` is bare, null is none); children. */
 export function h(tag, ...inside) {
 	const [name, ...classes] = tag.split(".");
 	const element = document.createElement(name);
@@ -10,12 +10,16 @@ export function h(tag, ...inside) {
 	const attributes = inside[0]?.constructor === Object ? inside.shift() : {};
 	for (const [key, value] of Object.entries({ class: classes.join(" ") || null, ...attributes })) {
 		if ((value ?? false) === false) continue;
-		if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+		if (key.startsWith("--")) element.style.setProperty(key, value);
+		else if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
 		else element.setAttribute(key, value === true ? "" : value);
 	}
 	element.append(...inside.flat(Infinity).filter((child) => (child ?? "") !== "" && child !== false));
 	return element;
 }
+
+/** The element that the server tells as lists: what `h` is given. */
+export const built = (tree) => (Array.isArray(tree) ? h(...tree.map(built)) : tree);
 
 export const $ = (id) => document.getElementById(id);
 
@@ -25,7 +29,7 @@ export function icon(name) {
 	return drawn;
 }
 
-/** A button that is only a sign: `words` say what it does, `key` does it too. */
+/** A button that is a sign: `words` say what it does, `key` does it too. */
 export const sign = (name, words, onclick, disabled = false, key = null) => h("button.quiet", { title: words, "aria-label": words, disabled, onclick, "data-key": key }, icon(name));
 
 export const fact = (...words) => h("p.facts", words);
@@ -45,19 +49,7 @@ export const times = (shape) => shape.join("×");
 
 export const num = (value) => h("span.num", number(value));
 
-/** A row of buttons of which one is pressed. */
-export function segments(words, options, current, choose) {
-	return h("div.seg", { role: "group", "aria-label": words }, options.map(([value, text, title]) =>
-		h("button", { "aria-pressed": String(value === current), title, onclick: () => choose(value) }, text)));
-}
-
-export function select(options, now, choose) {
-	const menu = h("select", { onchange: () => choose(menu.value) }, options.map(([value, text]) => h("option", { value }, text)));
-	menu.value = now;
-	return menu;
-}
-
-/** An error in its place: what happened, and what to do next. */
+/** An error in its place: what happened, and what next. */
 export const said = (message, next = null) => h("div.said", { role: "alert" }, h("p", message), next);
 
 export const progress = (job) => [h("progress", { max: 1, value: job.share || null, "aria-label": "Progress" }), h("p.facts.num", job.words)];
@@ -70,7 +62,7 @@ export function retry(error, again) {
 /** The same for what is no error. */
 export const hint = (message, next = null) => h("div.said.hint", h("p", message), next);
 
-/** One tab stop for a row of buttons; arrows walk. `across` says how many stand in a row. */
+/** One tab stop for many buttons, `across()` in a row; arrows walk. */
 export function roving(host, selector, across = () => 1) {
 	host.addEventListener("keydown", (event) => {
 		const all = [...host.querySelectorAll(selector)].filter((one) => !one.disabled && one.offsetParent);

@@ -1,13 +1,13 @@
-// Choose visualisers, set them, run them, stop them. The form comes from the declaration alone.
-import { $, fact, fold, h, hint, progress, retry, said, select } from "./dom.js";
+// Choose visualisers, set them, run them, stop them.
+import { $, built, fact, h, hint, progress, retry, said } from "./dom.js";
 import * as api from "./api.js";
 import * as pictures from "./pictures.js";
 import * as state from "./state.js";
-import { card, paper, savable, spanning } from "./panels.js";
+import { card, savable, spanning } from "./panels.js";
 
 const CHEAP = 32; // passes that are run without asking
 let visualisers, otherwise;
-const latest = api.latest();
+const [latest, asking] = [api.latest(), api.latest()];
 let running = null;
 let opened = true; // just now: what was shown is shown again, whatever it costs
 let ran = null; // the request whose results stand on the page
@@ -33,7 +33,12 @@ export function begin(start) {
 	});
 	$("several").checked = chosen().length > 1;
 	parts.form.addEventListener("submit", (event) => { event.preventDefault(); running ? running.abort() : go(); });
+	parts.fields.addEventListener("change", ({ target: { type, checked, value, dataset } }) => {
+		const now = type === "checkbox" ? String(checked) : value;
+		state.set({ [`s.${dataset.set}`]: now === dataset.otherwise ? null : now });
+	});
 	state.when(["vis", "view"], rebuild);
+	state.when(["s."], fields);
 	state.when(["s.", "img", "target", "of", "top"], price);
 	state.when(["show", "alpha"], looks);
 	state.when(["share"], show);
@@ -60,13 +65,12 @@ function rebuild() {
 	const some = chosen();
 	for (const button of $("choices").querySelectorAll("button")) button.ariaPressed = String(some.some((vis) => vis.name === button.dataset.name));
 	const [vis] = some;
-	const source = paper(vis);
-	const from = !vis.plugin?.startsWith("cnnlens:") && `from ${vis.plugin} ${vis.version}`;
-	parts.about.replaceChildren(...(some.length > 1 ? [fact("Settings of the same name are shared.")]
-		: [h("p", vis.description), fact(source, source && from && " · ", from), vis.details && fold("What its numbers mean", h("p", vis.details))].filter(Boolean)));
 	parts.form.hidden = !able(vis);
 	parts.progress.replaceChildren(able(vis) ? "" : hint(`${vis.why_not}.`));
-	if (able(vis)) fields(some);
+	parts.of.hidden = !some.some((vis) => vis.reads_image);
+	parts.top.hidden = !some.some((vis) => vis.by_target);
+	parts.cost.textContent = parts.verdict.textContent = parts.complaint.textContent = "";
+	fields();
 	savable(saved());
 	price();
 }
@@ -80,23 +84,12 @@ function choose(one, more) {
 	state.set({ ...Object.fromEntries(forgotten.map((name) => [`s.${name}`, null])), vis: all.map((vis) => vis.name).join(",") });
 }
 
-function fields(some) {
-	parts.cost.textContent = parts.verdict.textContent = parts.complaint.textContent = "";
-	const each = new Map(some.flatMap((vis) => vis.settings.map((one) => [one.name, [vis, one]])).reverse());
-	parts.fields.replaceChildren(...[...each.values()].reverse().map(([vis, one]) => control(vis, one)));
-	parts.of.hidden = !some.some((vis) => vis.reads_image);
-	parts.top.hidden = !some.some((vis) => vis.by_target);
-}
-
-/** A control for a setting, as its declaration describes it. */
-function control(vis, one) {
-	const now = state.settings()[one.name] ?? String(one.kind === "layer" ? (vis.resolved?.[one.name] ?? one.default) : one.default);
-	const change = (value) => state.set({ [`s.${one.name}`]: value === String(one.default) ? null : value });
-	const flag = one.input.type === "checkbox";
-	const input = one.choices && !flag ? select(one.choices.map((value) => [value, String(value)]), now, change)
-		: h("input", { ...one.input, checked: flag && now === "true", spellcheck: "false", onchange: () => change(flag ? String(input.checked) : input.value) });
-	if (!flag) input.value = now === "null" || now === "None" ? "" : now;
-	return h(flag ? "label.field.toggle" : "label.field", h("span", one.name.replaceAll("_", " ")), input, h("small", one.hint));
+/** What they are, and a control for each setting, as the server reads their declarations. */
+async function fields() {
+	const query = new URLSearchParams(Object.entries(state.settings()).map(([name, value]) => [`s.${name}`, value]));
+	query.set("vis", chosen().map((vis) => vis.name));
+	const told = await api.form(query, asking()).catch(() => null); // what is wrong is told where it is priced
+	for (const name of told ? ["about", "fields"] : []) if (!parts[name].contains(document.activeElement)) parts[name].replaceChildren(...told[name].map(built));
 }
 
 /** What the settings cost, as the server checked them; what is cheap runs by itself. */
@@ -106,14 +99,9 @@ async function price() {
 	const signal = latest();
 	parts.complaint.textContent = "";
 	try {
-		const priced = await Promise.all(some.map((vis) => api.visualiser(vis.name, own(vis), signal)));
-		signal.throwIfAborted();
-		parts.verdict.textContent = priced.map((one) => (some.length === 1 ? one.verdict.words : one.verdict.level !== "valid" && `${one.title}: ${one.verdict.words}`)).filter(Boolean).join("\n");
-		const { images, top } = request();
-		const count = (vis) => (vis.reads_image ? images.length || 1 : 1) * (vis.by_target && top ? top : 1);
-		const passes = priced.reduce((sum, one) => sum + one.passes * count(one), 0);
-		const single = some.length === 1 && count(some[0]) === 1;
-		parts.cost.textContent = single ? priced[0].cost : `${passes} passes in all`;
+		const { passes, words, verdict } = await api.cost(request(), signal);
+		parts.verdict.textContent = verdict;
+		parts.cost.textContent = words;
 		const wanted = passes <= CHEAP || (opened && state.get("run"));
 		opened = false;
 		if (wanted) await go();
@@ -158,7 +146,7 @@ async function go() {
 	}
 }
 
-/** The results: of several visualisers a column each, a row for each picture and class. */
+/** Of several visualisers a column each, a row for each picture and class. */
 function show() {
 	const row = (one) => `${one.image} ${one.target}`;
 	const [names, rows] = [(one) => one.visualiser, row].map((key) => [...new Set(results.map(key))]);
@@ -183,7 +171,7 @@ function shared(name) {
 	return state.get("share") ? spanning(panels.filter((panel) => panel.kind === "Heatmap")) : null;
 }
 
-/** How maps lie beside or over the picture: nothing runs. */
+/** How maps lie beside or over the picture. */
 function looks() {
 	const several = results.length > 1;
 	const otherwise = several ? "over" : "all";

@@ -1,5 +1,5 @@
-// Explore: the maps of the chosen layer for the chosen picture, or one of them taken apart.
-import { fact, h, hint, icon, number, times } from "./dom.js";
+// Explore: the maps of the chosen layer, or one taken apart.
+import { fact, h, hint, icon, number } from "./dom.js";
 import * as api from "./api.js";
 import { WANTED } from "./pictures.js";
 import * as state from "./state.js";
@@ -27,11 +27,7 @@ function headOf(layer) {
 		pick("Scale", "scale", "layer", SCALES), pick("Order", "order", "index", [["index", "number"], ["energy", "strength"]])));
 }
 
-function flat(layer) {
-	const numbers = layer.shape.length ? `${times(layer.shape)} numbers` : "no single array";
-	return hint(`${layer.name} hands on ${numbers}, which cannot be drawn as maps. Choose a layer above it.`,
-		layer.has_kernels && h("button", { onclick: () => state.set({ view: "explain", vis: "filter-weights", "s.layer": layer.name }) }, "Show its filters"));
-}
+const flat = ({ name, flat, has_kernels }) => hint(flat, has_kernels && h("button", { onclick: () => state.open("filter-weights", { layer: name }) }, "Show its filters"));
 
 export const settings = (layer, order = state.get("order", "index")) => ({ layer: layer.name, scale: state.get("scale", "layer"), order });
 

@@ -1,4 +1,4 @@
-// A map's PNG holds levels and a palette; other colours are another palette, 768 bytes of the file.
+// A map's PNG holds levels and a palette; other colours are another palette.
 
 const PALETTE = 0x504c5445; // "PLTE"
 const CRC = Uint32Array.from({ length: 256 }, (_, n) => {

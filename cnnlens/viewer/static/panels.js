@@ -1,8 +1,9 @@
-// Results as cards: one panel after the other, whatever plugin they come from.
-import { $, fact, fold, h, num, number, times } from "./dom.js";
+// Results as cards, whatever plugin they come from.
+import { $, built, fact, fold, h, times } from "./dom.js";
 import * as api from "./api.js";
 import { painted, show, theme } from "./colours.js";
-import { follow, legend, pager, put, sheet, PAGE } from "./sheet.js";
+import { follow, lead, outlined, put, written } from "./pointing.js";
+import { legend, pager, sheet, PAGE } from "./sheet.js";
 
 /** Links that save results in one file. */
 export function files(ids) {
@@ -20,11 +21,12 @@ export function savable(ids) {
 	$("files").replaceChildren(...files(ids));
 }
 
-/** A result with its words, panels and files; `point` marks a place in its first panel. `tell` hears of the cursor in
- *  the card's stead, `limits` are a scale it shares, `field(y, x)` is what a place sees of the picture. */
+/** A result; `point` marks a place in its first panel. `tell` hears of the cursor instead, `limits` are a scale it
+ *  shares, `field(y, x)` is what a place sees of the picture. */
 export function card(told, image, options = {}) {
 	const { facts } = told;
-	const views = told.panels.map((panel, n) => view(told, panel, n, image, n ? { limits: options.limits } : options));
+	const alike = ({ shape }) => (at) => views.forEach((one, n) => String(told.panels[n].shape) === String(shape) && one.point?.(at));
+	const views = told.panels.map((panel, n) => view(told, panel, n, image, { tell: alike(panel), ...(n ? { limits: options.limits } : options) }));
 	const element = h("article.card",
 		h("header", h("h3", options.title ?? facts.title, facts.target_name ? [" · ", h("b", facts.target_name), " ", h("span.num", facts.probability?.toFixed?.(3))] : ""), fact(told.under)),
 		views, foot(told));
@@ -32,14 +34,11 @@ export function card(told, image, options = {}) {
 }
 
 function foot(told) {
-	return h("footer", h("div.row.wrap", h("span.files", files([told.id])), paper(told.facts)),
+	return h("footer", h("div.row.wrap", h("span.files", files([told.id])), built(told.paper)),
 		fold("How this came to be", h("pre", JSON.stringify(told.facts, null, 1))));
 }
 
-/** A plugin's paper, with its link if that is one to the web: nothing else becomes an address. */
-export const paper = ({ paper, link }) => paper && h("a", { href: /^https?:\/\//.test(link ?? "") ? link : null, target: "_blank", rel: "noopener noreferrer" }, paper);
-
-const view = (told, panel, ...more) => ({ Heatmap: heatmap, Tiles: tiles, Picture: photo, Bars: bars, Curve: chart, Table: table, Note: note })[panel.kind](told, panel, ...more);
+const view = (told, panel, ...more) => (panel.tree ? text : { Heatmap: heatmap, Tiles: tiles, Picture: photo }[panel.kind] ?? chart)(told, panel, ...more);
 
 /** One scale for several maps, where each has one. */
 export function spanning(panels) {
@@ -67,9 +66,10 @@ function heatmap(told, panel, n, image, { tell, limits, field, hint }) {
 	const figure = (name, words, ...images) => {
 		const mark = h("i.at", { hidden: true });
 		marks.push({ mark, name });
-		const stage = h(`div.stage${name === "f-over" ? ".over" : ""}`, images, mark);
+		const stage = h(`div.stage${name === "f-over" ? ".over" : ""}`, images, outlined(panel, shape), mark);
 		stage.style.aspectRatio = `${seen.width} / ${seen.height}`;
-		follow(stage, shape, tell ?? point);
+		follow(stage, shape, tell, panel.opens && name === "f-raw" && ((at) => lead(panel.opens, at)));
+		if (panel.written && name === "f-raw") api.values(told.id, n).then(({ values }) => stage.append(written(values)), () => null);
 		return h("figure", { class: name }, stage, h("figcaption", words));
 	};
 	const figures = h("div.triple",
@@ -82,14 +82,14 @@ function heatmap(told, panel, n, image, { tell, limits, field, hint }) {
 const section = (title, ...inside) => h("section.panel", title && h("h4", title), inside);
 const odd = (panel) => panel.odd && h("p.note.odd", panel.odd);
 
-/** Maps in pages: `turn(first)` where the page is not this panel's own affair. */
+/** Maps in pages; `turn(first)` where the page is another's affair. */
 export function tiles(told, panel, n, image, { tell, limits, hint, open, first = 0, turn } = {}) {
 	const bar = legend(told.id, n, panel, limits ?? panel.limits, hint);
 	const host = h("div");
 	let cells;
 	const point = (at) => { cells.point(at); bar.point(at); };
 	const draw = (from) => {
-		cells = sheet(panel.names.slice(from, from + PAGE), panel.shape.slice(1, 3), { first: from, open, tell: tell ?? point });
+		cells = sheet(panel.names.slice(from, from + PAGE), panel.shape.slice(1, 3), { first: from, open, tell: tell ?? point, panel });
 		host.replaceChildren(cells.element, pager(from, panel.names.length, turn ?? draw) ?? "");
 		cells.fill(told.id, n, panel, scaled(limits));
 	};
@@ -98,36 +98,26 @@ export function tiles(told, panel, n, image, { tell, limits, hint, open, first =
 }
 
 function photo(told, panel, n) {
-	const image = h("img.plain", { alt: panel.alt, src: api.url(`results/${told.id}/panels/${n}.png`) });
-	image.style.aspectRatio = `${panel.shape[1]} / ${panel.shape[0]}`;
-	return section("", image, panel.title && h("p.means", panel.title));
+	const image = h("img", { alt: panel.alt, src: api.url(`results/${told.id}/panels/${n}.png`) });
+	const stage = h("div.stage.plain", image, outlined(panel, panel.shape));
+	stage.style.aspectRatio = `${panel.shape[1]} / ${panel.shape[0]}`;
+	if (panel.opens) follow(stage, panel.shape, () => {}, (at) => lead(panel.opens, at));
+	return section("", stage, panel.title && h("p.means", panel.title));
 }
 
-function bars(told, panel, n) {
-	if (panel.values.length > 24) return chart(told, panel, n);
-	const [low, high] = panel.limits;
-	const share = (length) => `${(length / (high - low || 1)) * 100}%`;
-	return section(panel.heading, h("div.predictions.wide", panel.names.map((name, i) => {
-		const fill = h("i.fill");
-		const value = panel.values[i] ?? 0;
-		fill.style.left = share(Math.min(0, value) - low);
-		fill.style.width = share(Math.abs(value));
-		return h("div.bar-row", h("span.name", name), num(panel.values[i]), h("span.track", fill));
-	})));
+/** Bars, tables and notes, as the server tells them. */
+function text(told, panel) {
+	const element = built(panel.tree);
+	element.addEventListener("click", ({ target }) => {
+		const link = panel.opens?.[target.closest("[data-opens]")?.dataset.opens];
+		if (link) lead(link, {});
+	});
+	return element;
 }
 
-/** A chart as the server draws it; its words have the numbers. */
+/** A chart as the server draws it. */
 function chart(told, panel, n) {
 	const image = h("img.chart", { alt: panel.alt });
 	painted(image, () => { image.src = api.url(`results/${told.id}/panels/${n}.png?theme=${theme()}`); });
 	return section("", image);
 }
-
-function table(told, panel) {
-	const cell = (value) => (typeof value === "number" ? h("td.num", number(value)) : h("td", String(value)));
-	return section(panel.title, h("div.scroll", h("table",
-		h("thead", h("tr", panel.columns.map((name) => h("th", { scope: "col" }, name)))),
-		h("tbody", panel.rows.map((row) => h("tr", row.map(cell)))))));
-}
-
-const note = (told, panel) => h("p.note", panel.text);

@@ -79,7 +79,7 @@ async function drop(one) {
 	dispatchEvent(new Event("pictures"));
 }
 
-/** Take files in, one after the other; the last becomes the picture that is looked at. */
+/** Take files in; the last becomes the picture that is looked at. */
 export async function take(files) {
 	$("upload-said").replaceChildren();
 	const refused = [];
@@ -140,10 +140,8 @@ async function predict() {
 }
 
 function row({ name, value }, i) {
-	const fill = h("i.fill");
-	fill.style.width = `${Math.max(0, Math.min(1, value ?? 0)) * 100}%`;
 	return h("button.bar-row", { title: `Explain ${name} (${i + 1})`, "data-key": i + 1, onclick: () => choose(i + 1) },
-		h("kbd", String(i + 1)), h("span.name", name), h("span.num", value?.toFixed(3) ?? "–"), h("span.track", fill));
+		h("kbd", String(i + 1)), h("span.name", name), h("span.num", value?.toFixed(3) ?? "–"), h("span.track", h("i.fill", { "--part": `${Math.max(0, Math.min(1, value ?? 0)) * 100}%` })));
 }
 
 function mark() {

@@ -6,7 +6,7 @@ import * as pictures from "./pictures.js";
 import * as state from "./state.js";
 import { savable } from "./panels.js";
 
-/** `draw(host, layer, picture, signal)` into the screen of that name, whenever one of `keys` changes the address. */
+/** `draw(host, layer, picture, signal)` into that screen, whenever one of `keys` changes. */
 export function screen(name, keys, draw) {
 	const latest = api.latest();
 	let shown = null;

@@ -2,18 +2,19 @@
 import { h, number, roving, sign, times } from "./dom.js";
 import * as api from "./api.js";
 import { colourBar, coloured } from "./colours.js";
+import { follow, lead, outlined, put, written } from "./pointing.js";
 
 export const PAGE = 64;
 
-/** Empty cells for `names`, the first of which is number `first`; `fill` paints them, `tell({i, name, y, x})` hears
- *  where the cursor is, null when it has left, and `point` marks such a place. */
-export function sheet(names, shape, { first = 0, open = null, tell = null } = {}) {
+/** Empty cells, the first of which is number `first`; `fill` paints them, `tell({i, name, y, x})` hears of the cursor,
+ *  null when it has left, and `point` marks such a place. */
+export function sheet(names, shape, { first = 0, open = null, tell = null, panel = {} } = {}) {
 	const [height, width] = shape;
 	const cells = names.map((name) => cellOf(name, height, width, open));
 	const element = h("div.sheet", { role: "group", "aria-label": `${names.length} maps of ${times(shape)}` }, cells.map((cell) => cell.element));
 	const many = names.length > 1;
 	const large = Math.max(height, width);
-	const side = large <= 8 ? 64 : large <= 32 ? 80 : 96; // of a cell on the page
+	const side = panel.written ? Math.max(96, 46 * width) : large <= 8 ? 64 : large <= 32 ? 80 : 96; // of a cell on the page
 	element.style.setProperty("--cell", many ? `${side}px` : "100%");
 	element.classList.toggle("fine", many && width >= side);
 	element.classList.toggle("many", many);
@@ -21,7 +22,11 @@ export function sheet(names, shape, { first = 0, open = null, tell = null } = {}
 		roving(element, "button", () => getComputedStyle(element).gridTemplateColumns.split(" ").length);
 		if (cells[0]) cells[0].element.tabIndex = 0;
 	}
-	if (tell) cells.forEach((cell, i) => follow(cell.frame, shape, (at) => tell(at && { ...at, i: first + i, name: cell.name })));
+	if (tell) cells.forEach((cell, i) => {
+		const here = (at) => at && { ...at, i: first + i, name: cell.name };
+		follow(cell.frame, shape, (at) => tell(here(at)), panel.opens && ((at) => lead(panel.opens, here(at))));
+		cell.frame.append(...outlined(panel, shape, first + i));
+	});
 	const mark = h("i.at");
 	const point = (at) => {
 		const cell = at && cells[at.i - first];
@@ -31,6 +36,7 @@ export function sheet(names, shape, { first = 0, open = null, tell = null } = {}
 	const fill = (result, n, panel, query = "") => {
 		const columns = Math.ceil(Math.sqrt(cells.length));
 		cells.forEach((cell, i) => label(cell, panel, first + i));
+		if (panel.written) api.values(result, n).then(({ values }) => cells.forEach(({ frame }, i) => frame.append(written(values[first + i]))), () => null);
 		let newest = null;
 		coloured(element, api.levels(result, n, `&first=${first}&count=${cells.length}&columns=${columns}${query}`), panel.signed, async (picture) => {
 			newest = picture;
@@ -62,25 +68,7 @@ function label({ element, words, name }, panel, i) {
 	words.replaceChildren(name, mark ? h("em", mark) : "");
 }
 
-/** Tell the place of an array of that shape that the cursor is over, and null when it has left. */
-export function follow(element, [height, width], tell) {
-	element.addEventListener("pointermove", (event) => {
-		const box = element.getBoundingClientRect();
-		const along = (share, size) => Math.min(size - 1, Math.max(0, Math.floor(share * size)));
-		tell({ y: along((event.clientY - box.top) / box.height, height), x: along((event.clientX - box.left) / box.width, width) });
-	});
-	element.addEventListener("pointerleave", () => tell(null));
-}
-
-/** Lay a mark over rows and columns, [y0, x0, y1, x1], of an array of that shape; null takes it away. */
-export function put(mark, box, [height, width]) {
-	mark.hidden = !box;
-	if (!box) return;
-	const [y0, x0, y1, x1] = box;
-	mark.style.inset = [y0 / height, 1 - x1 / width, 1 - y1 / height, x0 / width].map((share) => `${100 * share}%`).join(" ");
-}
-
-/** Where one stands among `total` maps, and the way on; nothing where one page holds all. */
+/** Where one stands among `total` maps, and the way on. */
 export function pager(first, total, go) {
 	if (total <= PAGE) return null;
 	const turn = (to, words, name) => sign(name, words, () => go(to), to < 0 || to >= total);
@@ -88,7 +76,7 @@ export function pager(first, total, go) {
 		h("span.num", `${first}–${Math.min(total, first + PAGE) - 1} of ${total}`), turn(first + PAGE, "The next maps", "right"));
 }
 
-/** A colour bar, and beside it a line for the value at a place, which `point` reads. */
+/** A colour bar, and a line for the value at a place, which `point` reads. */
 export function legend(result, n, panel, limits = panel.limits, hint = "") {
 	const rgb = panel.shape.length === 4;
 	const bar = rgb ? { element: h("div.bar.own", panel.signed ? "mid-grey is zero" : "colours as they are"), point: () => {} } : colourBar({ ...panel, limits });

@@ -1,6 +1,6 @@
 // What is looked at. It lives in the address, so that reload, back and links work.
 
-import { h, segments, select } from "./dom.js";
+import { h } from "./dom.js";
 
 export const VIEWS = ["maps", "explain", "compare", "model"];
 const PUSHED = new Set(["img", "layer", "view", "vis", "unit", "page"]);
@@ -20,8 +20,14 @@ export function settings() {
 	return Object.fromEntries(Object.entries(values).filter(([k]) => k.startsWith("s.")).map(([k, v]) => [k.slice(2), v]));
 }
 
+/** Show what a visualiser makes with these settings. */
+export function open(vis, given) {
+	const of = (all, value) => Object.fromEntries(Object.keys(all).map((name) => [`s.${name}`, value(name)]));
+	set({ ...of(settings(), () => null), ...of(given, (name) => given[name]), view: "explain", vis }, true);
+}
+
 /** Change some values (null forgets one) and tell who listens. */
-export function set(changes) {
+export function set(changes, push) {
 	const before = values;
 	values = { ...values };
 	for (const [name, value] of Object.entries(changes)) {
@@ -32,16 +38,17 @@ export function set(changes) {
 	if (!changed.size) return;
 	const query = new URLSearchParams(values).toString();
 	const address = query ? `?${query}` : location.pathname;
-	const push = [...changed].some((name) => PUSHED.has(name));
-	history[push ? "pushState" : "replaceState"](null, "", address);
+	history[push || [...changed].some((name) => PUSHED.has(name)) ? "pushState" : "replaceState"](null, "", address);
 	tell(changed);
 }
 
-/** A menu or a row of buttons whose choice the address keeps under that key. */
+/** A menu or a row of buttons whose choice the address keeps. */
 export function choice(words, key, options, { otherwise = "", row = false, more = {} } = {}) {
 	const now = get(key, otherwise);
 	const choose = (value) => set({ [key]: value === otherwise ? null : value, ...more });
-	return row ? segments(words, options, now, choose) : h("label.field", h("span", words), select(options, now, choose));
+	if (row) return h("div.seg", { role: "group", "aria-label": words }, options.map(([value, text, title]) => h("button", { "aria-pressed": String(value === now), title, onclick: () => choose(value) }, text)));
+	const menu = h("select", { onchange: () => choose(menu.value) }, options.map(([value, text]) => h("option", { value, selected: value === now }, text)));
+	return h("label.field", h("span", words), menu);
 }
 
 /** Call `act` when one of `names` has changed; "s." stands for all that begin so. */
@@ -49,7 +56,7 @@ export function when(names, act) {
 	heard.push([names, act]);
 }
 
-/** Controls of the page itself: the address keeps each under its `data-state`, but for `data-otherwise`. */
+/** Controls of the page: the address keeps each under its `data-state`, but for `data-otherwise`. */
 export function bind() {
 	for (const control of document.querySelectorAll("[data-state]")) {
 		const { state: key, otherwise = "" } = control.dataset;
