@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -86,7 +85,7 @@ def paper_tree(told: Mapping[str, Any]) -> Tree | None:
     paper, link = str(told.get("paper") or ""), str(told.get("link") or "")
     if not paper:
         return None
-    web = urlsplit(link).scheme in ("http", "https")
+    web = link.lower().startswith(("http://", "https://"))
     return ["a", {"href": link, "target": "_blank", "rel": "noopener noreferrer"} if web else {}, paper]
 
 

@@ -709,7 +709,10 @@ REQUESTS: dict[str, tuple[dict[str, Any], int, dict[str, Any]]] = {
 def test_explain_asks_for_what_the_address_says(visit: Open, query: str) -> None:
     page = visit("static/theme.js")
     posted: list[dict[str, Any]] = []
-    page.on("request", lambda r: posted.append(json.loads(r.post_data)) if r.method == "POST" else None)
+    page.on(
+        "request",
+        lambda r: posted.append(json.loads(r.post_data)) if r.method == "POST" and "/jobs" in r.url else None,
+    )
     page.goto(page.url.partition("static/")[0] + f"?view=explain&run=1&{query}")
     until(page, "document.querySelector('#explain .card')")
     images = page.locator("#strip img").evaluate_all("all => all.map((e) => e.src.split('/').at(-2))")
