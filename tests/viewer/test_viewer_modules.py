@@ -489,7 +489,7 @@ def test_a_link_opens_a_visualiser_at_a_place(do: Do) -> None:
       const nowhere = location.search;
       pointing.lead(given, { y: 1, x: 2, name: '7' });
       const here = location.search;
-      pointing.lead({ visualiser: 'unit', settings: { unit: 3 } }, {});
+      pointing.lead({ visualiser: 'unit', settings: { unit: 3 }, place: '', tile: '', start: [0, 0], step: [1, 1] }, {});
       return [nowhere, here, location.search];
     """,
         link,
@@ -711,7 +711,7 @@ def test_explain_asks_for_what_the_address_says(visit: Open, query: str) -> None
     posted: list[dict[str, Any]] = []
     page.on(
         "request",
-        lambda r: posted.append(json.loads(r.post_data)) if r.method == "POST" and "/jobs" in r.url else None,
+        lambda r: posted.append(json.loads(r.post_data)) if "/jobs?" in r.url and r.post_data else None,
     )
     page.goto(page.url.partition("static/")[0] + f"?view=explain&run=1&{query}")
     until(page, "document.querySelector('#explain .card')")
