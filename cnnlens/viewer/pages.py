@@ -29,7 +29,6 @@ def page() -> ResponseReturnValue:
         shown = shown or next(iter(start["images"]), None)
         return render_template("loading.html", opening=start["opening"], images=start["images"], shown=shown)
     layers, visualisers = desk().layers(), desk().visualisers()
-    told = [layer | {"words": words_of(layer), "flat": flat_of(layer)} for layer in layers]
     given = start["model"]["input"]
     start["model"]["input"] = given | {"resize": FITTED.get(given["resize"], given["resize"])}
     classes = start["model"].pop("classes") or []
@@ -38,18 +37,56 @@ def page() -> ResponseReturnValue:
     start["visualiser"] = "grad-cam" if "grad-cam" in able else next(iter([*able, *named]), None)
     start["against"] = next((other.opening() for other in desks()[1:]), None)
     start["layer"] = ((named.get("feature-maps") or {}).get("resolved") or {}).get("layer")
-    start |= {"layers": told, "visualisers": visualisers, "colours": colour_data()}
+    start |= {"layers": _layers(layers, visualisers), "visualisers": _visualisers(visualisers)}
+    start["colours"] = colour_data()
     return render_template(
         "viewer.html",
         start=start,
         model=start["model"],
         classes=classes,
         rows=tree_of(layers),
+        layers=layers,
+        visualisers=visualisers,
         families=_families(visualisers),
         grouped=grouped,
         times=times,
         settings=settings_of,
     )
+
+
+#: What the scripts know of each: the rest is on the page already, or asked for when it is wanted.
+_OF_LAYERS = ("name", "kind", "type", "shape", "has_maps", "has_kernels")
+_OF_VISUALISERS = ("name", "title", "reads_image", "by_target", "why_not")
+
+
+def _visualisers(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {name: one[name] for name in _OF_VISUALISERS}
+        | {
+            "settings": [setting["name"] for setting in one["settings"]],
+            "reads": (_layer_of(one) or {}).get("layer"),
+        }
+        for one in told
+    ]
+
+
+def _layers(layers: list[dict[str, Any]], visualisers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each layer with its words, and the kinds of layers that it can be chosen as: with maps, with places, …"""
+    choices = {found["layer"]: {*found["choices"]} for one in visualisers if (found := _layer_of(one))}
+    return [
+        {name: layer[name] for name in _OF_LAYERS}
+        | {
+            "words": words_of(layer),
+            "flat": flat_of(layer),
+            "fits": [k for k in choices if layer["name"] in choices[k]],
+        }
+        for layer in layers
+    ]
+
+
+def _layer_of(told: dict[str, Any]) -> dict[str, Any] | None:
+    """The schema of a visualiser's first setting that is a layer of this model."""
+    return next((one for one in told["schema"].values() if one.get("choices") and "layer" in one), None)
 
 
 @routes.get("/form")

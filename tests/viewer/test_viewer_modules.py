@@ -489,7 +489,7 @@ def test_a_link_opens_a_visualiser_at_a_place(do: Do) -> None:
       const nowhere = location.search;
       pointing.lead(given, { y: 1, x: 2, name: '7' });
       const here = location.search;
-      pointing.lead({ visualiser: 'unit', settings: { unit: 3 }, place: '', tile: '', start: [0, 0], step: [1, 1] }, {});
+      pointing.lead({ ...given, visualiser: 'unit', settings: { unit: 3 }, place: '', tile: '' }, {});
       return [nowhere, here, location.search];
     """,
         link,

@@ -18,7 +18,7 @@ async function draw(other, visualisers, host, layer, mine, signal) {
 	const [id, name] = options.find(([id]) => id === state.get("with")) ?? options[0] ?? [];
 	if (!id) return host.replaceChildren(hint("Nothing to compare with yet: add a picture, or open two checkpoints, cnnlens view A --against B."));
 	const vis = visualisers.find((one) => one.name === state.get("by", "feature-maps")) ?? visualisers[0];
-	const reads = vis.settings.find((one) => one.kind === "layer")?.choices?.includes(layer?.name);
+	const reads = layer?.fits.includes(vis.reads);
 	const settings = !reads ? {} : vis.name === "feature-maps" ? maps.settings(layer, "index") : state.get("layer") ? { layer: layer.name } : {};
 	const waiting = h("div.progress", fact("Working…"));
 	host.replaceChildren(h("header.head", h("div.fields", state.choice("Compare", "by", visualisers.map((one) => [one.name, one.title]), { otherwise: vis.name }),

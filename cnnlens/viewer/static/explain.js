@@ -47,7 +47,7 @@ export function begin(start) {
 	rebuild();
 }
 
-const own = (vis) => Object.fromEntries(Object.entries(state.settings()).filter(([name]) => vis.settings.some((one) => one.name === name)));
+const own = (vis) => Object.fromEntries(Object.entries(state.settings()).filter(([name]) => vis.settings.includes(name)));
 
 function request() {
 	const some = chosen();
@@ -79,7 +79,7 @@ function rebuild() {
 function choose(one, more) {
 	const before = chosen();
 	const all = more ? (before.includes(one) ? before.filter((vis) => vis !== one) : [...before, one]) : [one];
-	const known = new Set(all.flatMap((vis) => vis.settings.map(({ name }) => name)));
+	const known = new Set(all.flatMap((vis) => vis.settings));
 	const forgotten = Object.keys(state.settings()).filter((name) => !more || !known.has(name));
 	state.set({ ...Object.fromEntries(forgotten.map((name) => [`s.${name}`, null])), vis: all.map((vis) => vis.name).join(",") });
 }
