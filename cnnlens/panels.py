@@ -108,7 +108,7 @@ class Picture:
 class Bars:
     """Named numbers, (n,), to be compared by length. `limits` fixes both ends of the axis.
 
-    `opens` says where a click on a bar leads, a link for each or none at all.
+    `opens` says where a click on a bar leads: a link or None for each, or nothing at all.
     """
 
     values: Array
@@ -116,7 +116,7 @@ class Bars:
     title: str = ""
     unit: str = ""
     limits: Limits | None = None
-    opens: Sequence[Link] = ()
+    opens: Sequence[Link | None] = ()
 
     def __post_init__(self) -> None:
         _freeze(self, "values", (1,), "(n,)")

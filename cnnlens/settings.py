@@ -34,6 +34,7 @@ class LayerOf:
 
     which: Literal["maps", "places", "kernels", "any"] = "any"
     several: bool = False
+    kinds: tuple[str, ...] = ()
 
     def choices(self, model: Model) -> tuple[Layer, ...]:
         """The layers of `model` that may be chosen, in call order."""
@@ -44,7 +45,8 @@ class LayerOf:
             "kernels": lambda layer: layer.has_kernels,
             "any": lambda layer: bool(layer.shape),
         }
-        return tuple(layer for layer in model.layers if tests[self.which](layer))
+        found = (layer for layer in model.layers if tests[self.which](layer))
+        return tuple(layer for layer in found if not self.kinds or layer.kind in self.kinds)
 
     def resolve(self, asked: str, model: Model) -> str:
         """The layer's own name, or the names; raises UnknownName or Unmet with what would do."""
@@ -63,12 +65,14 @@ class LayerOf:
             near = ", ".join(choice.name for choice in choices[-3:]) or "no layer of this model"
             if self.which == "places" and layer.shape[:2] == (1, 1):
                 has += ", and a map of one place shows nothing"
-            raise Unmet(f"layer {asked!r} has no {self.which}: {has}; try {near}")
+            lacks = f"is no {' or '.join(self.kinds)}" if self.kinds else f"has no {self.which}"
+            raise Unmet(f"layer {asked!r} {lacks}: {has}; try {near}")
         return layer.name
 
     def _by_place(self, asked: str, choices: tuple[Layer, ...], model: Model) -> Layer:
         if not choices:
-            raise Unmet(f"{model.name} has no layer with {self.which}" + _why_no_layers(model))
+            wanted = " or ".join(self.kinds) or f"layer with {self.which}"
+            raise Unmet(f"{model.name} has no {wanted}" + _why_no_layers(model))
         chosen = last_of(choices, model) if self.which == "places" and asked == "last" else None
         if chosen is not None:
             return chosen
@@ -154,7 +158,7 @@ class Settings:
         """JSON schema of each setting by name; with a model, layers list their choices."""
         properties: dict[str, Any] = self._form.model_json_schema().get("properties", {})
         for name, choice in self.layers.items():
-            properties[name]["layer"] = choice.which
+            properties[name]["layer"] = choice.which if not choice.kinds else " or ".join(choice.kinds)
             properties[name]["several"] = choice.several
             if model is not None:
                 properties[name]["choices"] = [layer.name for layer in choice.choices(model)]

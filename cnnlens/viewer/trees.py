@@ -110,6 +110,7 @@ def _bars(panel: Bars) -> Tree:
         start, end = (100 * (edge - low) / (high - low) for edge in (min(0.0, known), max(0.0, known)))
         fill = ["i.fill", {"--from": f"{start:.3f}%", "--part": f"{end - start:.3f}%"}]
         inside = [["span.name", name], ["span.num", number(value)], ["span.track", fill]]
-        link = {"data-opens": str(i), "title": panel.opens[i].words} if panel.opens else None
-        rows.append(["button.bar-row", link, *inside] if link else ["div.bar-row", *inside])
+        link = panel.opens[i] if panel.opens else None
+        opens = {"data-opens": str(i), "title": link.words} if link is not None else None
+        rows.append(["button.bar-row", opens, *inside] if opens else ["div.bar-row", *inside])
     return ["div.predictions.wide", *rows]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from cnnlens import Array, Cost, Field, MapsLayer, Note, Probe, Tiles, hookimpl, visualiser
+from cnnlens import Array, Cost, Field, Link, MapsLayer, Note, Probe, Tiles, hookimpl, visualiser
 
 Scale = Literal["unit", "layer", "global"]
 
@@ -42,6 +42,7 @@ def feature_maps(
         unit="activation",
         limits=_limits(probe, maps, scale),
         marks=marks,
+        opens=Link("unit", {"layer": layer}, "this map", tile="unit"),
     )
     return (tiles, Note(_count(marks, tiles))) if marks else (tiles,)
 

@@ -19,13 +19,13 @@ from cnnlens import (
     Tape,
     Tiles,
     errors,
-    hookimpl,
     receptive_fields,
     visualiser,
 )
 
 from .kernels import kernel_of, kernel_panel
 from .places import crops, margin_of, strongest
+from .road import link_to
 from .statistics import mark_of, statistics
 
 Answer = tuple[Heatmap | Tiles | Bars | Table | Note, ...]
@@ -60,12 +60,14 @@ def unit(
             f"{layer} has {maps.shape[-1]} maps"
         )
     one, (tape, field, why) = maps[..., unit], _field_of(probe, layer)
+    opens = link_to(tape, layer, unit) if tape is not None else None
     shown = Heatmap(
         one,
         signed=bool((maps < 0).any()),
         title=f"{layer}[{unit}]",
         unit="activation",
         means="how strongly the unit answers at each place",
+        opens=opens,
     )
     found = kernel_of(probe.model, layer, unit, tape)
     kernel = (kernel_panel(found),) if found is not None else ()
@@ -106,9 +108,3 @@ def _seen(
         yield crops(probe.pixels, one, field, places)
         if margin := margin_of(probe.pixels, field):
             yield crops(probe.pixels, one, field, places, margin)
-
-
-@hookimpl
-def cnnlens_visualisers() -> list[object]:
-    """What this plugin brings."""
-    return [unit]

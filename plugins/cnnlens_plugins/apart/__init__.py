@@ -1,0 +1,20 @@
+"""Values taken apart: one map, one value of it, what it was made of, and what it sees of the picture."""
+
+from __future__ import annotations
+
+from cnnlens import hookimpl
+
+from .activation import activation
+from .convolution import convolution
+from .dense import dense
+from .pooling import pooling
+from .receptive_field import receptive_field
+from .unit import unit
+
+__all__ = ["activation", "convolution", "dense", "pooling", "receptive_field", "unit"]
+
+
+@hookimpl
+def cnnlens_visualisers() -> list[object]:
+    """What this plugin brings."""
+    return [convolution, pooling, activation, dense, receptive_field, unit]

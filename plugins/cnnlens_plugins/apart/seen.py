@@ -1,0 +1,36 @@
+"""What every visualiser of one value begins with: the map with the place on it, and what that sees of the picture."""
+
+from __future__ import annotations
+
+from cnnlens import Array, Heatmap, Link, Outline, Picture, Probe, Tape, receptive_fields
+
+from .window import Place
+
+
+def outline_of(place: Place, words: str = "") -> Outline:
+    """One place of a map."""
+    return Outline((place[0], place[1], place[0] + 1, place[1] + 1), words)
+
+
+def map_of(one: Array, layer: str, unit: int, place: Place, visualiser: str) -> Heatmap:
+    """The map that the value is of; a click takes another of its values apart."""
+    return Heatmap(
+        one,
+        signed=bool((one < 0).any()),
+        title=f"{layer}[{unit}]",
+        unit="activation",
+        outlines=[outline_of(place, "the value taken apart")],
+        opens=Link(visualiser, {"layer": layer, "unit": unit}, "this value", place="place"),
+    )
+
+
+def photograph(probe: Probe, tape: Tape, layer: str, place: Place) -> tuple[Picture, ...]:
+    """The picture with what the place sees of it outlined; nothing where that is not known."""
+    field = receptive_fields(probe.model, tape).get(layer)
+    if field is None:
+        return ()
+    height, width = field.size
+    colours = probe.pixels if probe.pixels.shape[-1] in (1, 3) else probe.pixels.mean(-1, keepdims=True)
+    words = f"what the value sees of the picture: {height} × {width} pixels, padding included"
+    opens = Link("pixels", {}, "these pixels", place="place")
+    return (Picture(colours, words, [Outline(field.box(*place, clip=False), words)], opens),)
