@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SIDE = 360  #: pixels of the longer side of a picture or map
 SHEET = 940  #: pixels of the longer side of a sheet of tiles
 EDGE = 16
+WRITTEN = 48  #: pixels of a place whose value is written into it
 
 
 def draw_card(result: Result, **options: Any) -> Image.Image:
@@ -112,7 +113,10 @@ def _tiles(panel: Tiles, style: Style) -> Image.Image:
     columns = columns_of(len(shown), height, width)
     rows = -(-len(shown) // columns)
     zoom = max(1, min(SHEET // columns // width, SHEET // rows // height))
-    gap = 10 if is_written(panel) else 2
+    gap = 2
+    if is_written(panel):  # no larger than the numbers want
+        gap, zoom = 10, min(zoom, WRITTEN)
+        columns = max(1, min(len(shown), SHEET // (width * zoom + gap)))
     atlas = draw_tiles(panel, style, columns, gap=gap, zoom=zoom).convert("RGB")
     if max(atlas.size) > SHEET + gap * columns:
         atlas = enlarged(atlas, SHEET)
