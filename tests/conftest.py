@@ -13,6 +13,9 @@ from cnnlens.testing import tiny_model, tiny_torch
 
 # Where a test of this process opens a Keras file; tests of engines have a process each and name theirs.
 os.environ.setdefault("KERAS_BACKEND", "torch")
+# Where files run side by side each has one thread: with more they only wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
