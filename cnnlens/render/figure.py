@@ -148,7 +148,14 @@ def _write(axes: Axes, values: Array, at: tuple[float, float], pitch: tuple[floa
         place = at[1] + (column + 0.5) * pitch[1], at[0] + (row + 0.5) * pitch[0]
         words = number(float(value))
         axes.text(
-            *place, words, ha="center", va="center", fontsize=6, color="white", path_effects=halo, gid="value"
+            *place,
+            words,
+            ha="center",
+            va="center",
+            fontsize=6,
+            color="white",
+            path_effects=halo,
+            label="value",
         )
 
 
@@ -160,7 +167,7 @@ def _ink(figure: Figure, style: Style) -> None:
     texts = [*figure.texts, *(one.get_text() for one in cells)]
     for axes in figure.axes:
         legend = axes.get_legend()
-        written = [one for one in axes.texts if one.get_gid() != "value"]
+        written = [one for one in axes.texts if one.get_label() != "value"]
         texts += [axes.title, axes.xaxis.label, axes.yaxis.label, *written]
         texts += legend.get_texts() if legend else []
         axes.set_facecolor(ground)

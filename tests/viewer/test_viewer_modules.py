@@ -495,7 +495,7 @@ def test_a_link_opens_a_visualiser_at_a_place(do: Do) -> None:
         link,
     )
     assert told == [
-        "?s.old=1", "?s.layer=a&s.place=1%2C4&s.unit=7&view=explain&vis=convolution", "?view=explain&vis=unit&s.unit=3",
+        "?s.old=1", "?s.layer=a&s.place=1%2C4&s.unit=7&view=explain&vis=convolution", "?s.unit=3&view=explain&vis=unit",
     ]  # fmt: skip
 
 
