@@ -7,13 +7,13 @@ from typing import Any
 import nets
 import numpy as np
 import pytest
-from cnnlens_plugins.unit import unit
 from needs import need
 
 import cnnlens
 from cnnlens import Bars, Heatmap, Model, Note, Table, Tiles, look
 from cnnlens.errors import BadSetting
 from cnnlens.testing import check_visualiser, picture
+from cnnlens_plugins.apart.unit import unit
 
 torch = need("torch")
 nn = torch.nn

@@ -17,7 +17,7 @@ _POINTS, _BINS = 201, 48
 Answer = tuple[Heatmap | Curve | Table, ...]
 
 
-@visualiser(title="Activation", family="taken apart", needs={"activations"}, cost=Cost(1), by_target=False)
+@visualiser(title="Activation", family="taken apart", needs={"tape"}, cost=Cost(1), by_target=False)
 def activation(
     probe: Probe,
     *,

@@ -89,7 +89,7 @@ def _reaching(call: Call, maps: Array, unit: int, place: Place, bias: float) -> 
     return Products(window, window.read(maps[..., some]), window.read(weights[..., some]), bias, some.start)
 
 
-@visualiser(title="Convolution", family="taken apart", needs={"activations"}, cost=Cost(2), by_target=False)
+@visualiser(title="Convolution", family="taken apart", needs={"tape"}, cost=Cost(2), by_target=False)
 def convolution(
     probe: Probe,
     *,

@@ -33,7 +33,7 @@ _MOVES = ("reshape", "identity")
 Answer = tuple[Heatmap | Tiles | Bars | Table, ...]
 
 
-@visualiser(title="Fully connected", family="taken apart", needs={"activations"}, cost=Cost(2))
+@visualiser(title="Fully connected", family="taken apart", needs={"tape"}, cost=Cost(2))
 def dense(
     probe: Probe,
     *,

@@ -8,9 +8,10 @@ import numpy as np
 
 from cnnlens import Array, Bars, Call, Model, Tape, Tiles
 
+from .road import BORDERS
+
 #: Calls that hand on a channel under its number; of the moves those that only add or take a border.
 _KEEPING = ("batch-norm", "normalisation", "activation", "pooling", "scale", "identity", "resize")
-_BORDERS = ("pad", "zeropadding2d", "cropping2d")
 _TILES, _BARS = 64, 32
 
 
@@ -47,7 +48,7 @@ def _convolution(tape: Tape, call: Call) -> Call | None:
     """The convolution that a call's channels come from, one by one; None where something mixes them on the way."""
     while call.info.kind not in ("convolution", "transposed-convolution"):
         info = call.info
-        keeps = info.kind in _KEEPING or (info.kind == "reshape" and info.function in _BORDERS)
+        keeps = info.kind in _KEEPING or (info.kind == "reshape" and info.function in BORDERS)
         if not keeps or len(info.inputs) != 1:
             return None
         call = tape.calls[info.inputs[0]]

@@ -17,7 +17,7 @@ PoolingLayer = Annotated[str, LayerOf("any", kinds=("pooling",))]
 Answer = tuple[Heatmap | Picture | Table, ...]
 
 
-@visualiser(title="Pooling", family="taken apart", needs={"activations"}, cost=Cost(2), by_target=False)
+@visualiser(title="Pooling", family="taken apart", needs={"tape"}, cost=Cost(2), by_target=False)
 def pooling(
     probe: Probe,
     *,

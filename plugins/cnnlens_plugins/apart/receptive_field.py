@@ -53,7 +53,7 @@ def receptive_field(
     one = probe.activations(layer)[..., unit]
     middle = f"{one.shape[0] // 2},{one.shape[1] // 2}"
     at = chosen_place(middle if place == "centre" else place, one, "receptive-field")
-    pulled = probe.towards(f"{layer}[{at[0]},{at[1]},{unit}]").gradients()
+    pulled = probe.towards(f"{layer}[{unit},{at[0]},{at[1]}]").gradients()
     effective = np.sqrt(np.square(pulled, dtype=np.float64).sum(-1))
     seen, why = _theoretical(probe, layer, at)
     used = smallest_box(effective, _MOST)

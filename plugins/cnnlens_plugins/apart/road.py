@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cnnlens import Array, Call, Link, Probe, Tape, errors
@@ -53,6 +55,9 @@ def maker_of(tape: Tape, place: int) -> Call:
     return call
 
 
+#: Calls that add a border to maps, or cut one off.
+BORDERS = ("pad", "zeropadding2d", "cropping2d")
+
 #: Which visualiser takes apart what a kind of call made.
 APART = {"convolution": "convolution", "transposed-convolution": "convolution", "pooling": "pooling"}
 
@@ -69,6 +74,7 @@ def link_to(tape: Tape, layer: str, unit: int) -> Link | None:
 
 def link_into(tape: Tape, place: int, window: Window) -> Link | None:
     """Where a click on a window leads: to what made that value of the map that stands at a place of the tape."""
+    place, window = _through_borders(tape, place, window)
     made = maker_of(tape, place)
     visualiser = "pixels" if made.info.kind == "input" else APART.get(made.info.kind, "unit")
 
@@ -83,6 +89,24 @@ def link_into(tape: Tape, place: int, window: Window) -> Link | None:
     if visualiser == "unit":
         return Link("unit", {"layer": layer}, f"the map of {layer}", tile="unit")
     return leading(visualiser, {"layer": layer}, f"what made it in {layer}", "unit")
+
+
+def _through_borders(tape: Tape, place: int, window: Window) -> tuple[int, Window]:
+    """The window in the map below a border that was added or cut: its own derivative tells by how much they differ."""
+    while True:
+        call = maker_of(tape, place)
+        if call.info.kind != "reshape" or call.info.function not in BORDERS or len(call.info.inputs) != 1:
+            return place, window
+        middle = [side // 2 for side in call.info.shape[:2]]
+        at = np.zeros_like(call.output)
+        at[0, middle[0], middle[1]] = 1
+        reached = np.argwhere(call.pull(at)[0][0].any(-1))
+        if not len(reached):
+            return place, window
+        place = call.info.inputs[0]
+        start = tuple(int(s + r - m) for s, r, m in zip(window.start, reached[0], middle, strict=True))
+        below = tape.calls[place].info.shape
+        window = replace(window, start=(start[0], start[1]), shape=(below[0], below[1]))
 
 
 def chosen_unit(probe: Probe, layer: str, unit: int, owner: str) -> None:
