@@ -18,6 +18,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files stay whole, and all of the viewer's go to one worker: two browsers at once wait for each other."""
+    for item in items:
+        group = "viewer" if item.path.parent.name == "viewer" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def tiny() -> cnnlens.Model:
     """The NumPy network."""
