@@ -24,7 +24,7 @@ PIXELS = """(element) => {
 
 #: Whether the screen that is open has what it is for.
 SHOWN = """((open) => open.id === 'model' || open.querySelector('.sheet.ready, .card'))(
-  document.querySelector('main section:not([hidden])'))"""
+  document.querySelector('main > section:not([hidden])'))"""
 
 
 def until(page: Any, script: str, seconds: float = 20) -> None:
@@ -38,8 +38,8 @@ def until(page: Any, script: str, seconds: float = 20) -> None:
 def settled(page: Any) -> None:
     """Wait until what is asked for is shown: nothing is on its way any more, and every picture is drawn."""
     until(page, "document.querySelectorAll('#predictions button').length === 5")
-    until(page, "!document.querySelector('main section:not([hidden]) progress')")
-    until(page, "!document.querySelector('main section:not([hidden])').innerText.includes('Working…')")
+    until(page, "!document.querySelector('main > section:not([hidden]) progress')")
+    until(page, "!document.querySelector('main > section:not([hidden])').innerText.includes('Working…')")
     until(page, SHOWN)
     until(page, "[...document.images].every((one) => one.complete || one.loading === 'lazy')")
 

@@ -1,4 +1,4 @@
-// Elements without markup: text only ever goes in as text.
+// Elements without markup: text goes in as text.
 
 import { restart } from "./api.js";
 

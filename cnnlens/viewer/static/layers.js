@@ -10,7 +10,7 @@ const named = (name) => known.find((layer) => layer.name === name);
 /** The layer that is looked at, or null. */
 export const current = () => named(state.get("layer")) ?? named(fallback) ?? null;
 
-/** What leads to a layer: its maps, in the screen that shows maps. */
+/** What leads to a layer: its maps. */
 const towards = (layer) => ({ layer, unit: null, page: null, ...(state.get("view") === "compare" ? {} : { view: null }) });
 
 export function begin(start) {

@@ -1,4 +1,4 @@
-// While the model is opened: how long that takes, then the viewer, or why not.
+// While the model is opened: how long that takes, or why not.
 import { $, fact, h, said } from "./dom.js";
 import { state } from "./api.js";
 

@@ -24,7 +24,7 @@ export function written(rows) {
 	return grid;
 }
 
-/** Open what a link leads to from a place; some lead nowhere. */
+/** Open what a link leads to from a place. */
 export function lead({ visualiser, settings, place, tile, start, step, within }, { y, x, name }) {
 	const there = [y, x].map((at, axis) => start[axis] + step[axis] * at);
 	if (place && within && there.some((at, axis) => at < 0 || at >= within[axis])) return;

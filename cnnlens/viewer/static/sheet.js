@@ -14,17 +14,16 @@ export function sheet(names, shape, { first = 0, open = null, tell = null, panel
 	const element = h("div.sheet", { role: "group", "aria-label": `${names.length} maps of ${times(shape)}` }, cells.map((cell) => cell.element));
 	const many = names.length > 1;
 	const large = Math.max(height, width);
-	const side = panel.written ? Math.max(96, 46 * width) : large <= 8 ? 64 : large <= 32 ? 80 : 96; // of a cell on the page
-	element.style.setProperty("--cell", many ? `${side}px` : "100%");
-	element.classList.toggle("fine", many && width >= side);
-	element.classList.toggle("many", many);
+	const side = panel.written ? Math.max(96, 46 * width) : large <= 8 ? 64 : large <= 32 ? 80 : 96;
+	element.style.setProperty("--cell", many || panel.written ? `${side}px` : "100%");
+	element.className = `sheet${panel.written ? " written" : ""}${many ? " many" : ""}${many && width >= side ? " fine" : ""}`;
 	if (open) {
 		roving(element, "button", () => getComputedStyle(element).gridTemplateColumns.split(" ").length);
 		if (cells[0]) cells[0].element.tabIndex = 0;
 	}
 	if (tell) cells.forEach((cell, i) => {
 		const here = (at) => at && { ...at, i: first + i, name: cell.name };
-		follow(cell.frame, shape, (at) => tell(here(at)), panel.opens && ((at) => lead(panel.opens, here(at))));
+		follow(cell.frame, shape, (at) => tell(here(at)), !open && panel.opens && ((at) => lead(panel.opens, here(at))));
 		cell.frame.append(...outlined(panel, shape, first + i));
 	});
 	const mark = h("i.at");

@@ -1,4 +1,4 @@
-// What is looked at. It lives in the address, so that reload, back and links work.
+// What is looked at lives in the address: reload, back and links work.
 
 import { h } from "./dom.js";
 

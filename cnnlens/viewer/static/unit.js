@@ -36,6 +36,6 @@ export async function draw(host, head, layer, picture, signal) {
 	const { field } = await api.layer(layer.name);
 	signal.throwIfAborted();
 	const reach = field && ((y, x) => [0, 1, 0, 1].map((axis, end) => field.start[axis] + [y, x][axis] * field.stride[axis] + (end > 1 ? field.size[axis] : 0)));
-	host.replaceChildren(head, card(told, picture.id, { field: reach, hint: "point at the map: what it sees is marked in the picture" }));
+	host.replaceChildren(head, card(told, picture.id, { field: reach, hint: "point at the map: what it sees is marked" }));
 	savable([told.id]);
 }
