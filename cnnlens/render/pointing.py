@@ -15,14 +15,14 @@ from .colour import number
 Box = tuple[float, float, float, float]
 
 ROOM = 34  #: pixels that a place must be wide and high for its value to be written into it
-#: Maps of so many places along a side, and so few of them, are shown so large that values can be read.
-SIDE, MANY = 11, 32
+#: Maps of so few places along a side, and of so few values in all, are shown so large that these can be read.
+SIDE, MANY = 11, 400
 
 
 def is_written(panel: Heatmap | Tiles) -> bool:
     """Whether the values of a panel are few enough to be read one by one."""
     values = panel.values[None] if isinstance(panel, Heatmap) else panel.values
-    return values.ndim == 3 and max(values.shape[1:]) <= SIDE and len(values) <= MANY
+    return values.ndim == 3 and max(values.shape[1:]) <= SIDE and values.size <= MANY
 
 
 def outlines_of(panel: Heatmap | Tiles | Picture, tile: int | None = None) -> list[Box]:

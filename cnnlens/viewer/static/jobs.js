@@ -1,4 +1,4 @@
-// The jobs: how far each is, and a way to stop it.
+// The jobs: how far each is, a way to stop it.
 import { $, fact, h, progress } from "./dom.js";
 import * as api from "./api.js";
 

@@ -70,7 +70,7 @@ function heatmap(told, panel, n, image, { tell, limits, field, hint }) {
 		const stage = h(`div.stage${name === "f-over" ? ".over" : ""}`, images, outlined(panel, shape), mark);
 		stage.style.aspectRatio = `${seen.width} / ${seen.height}`;
 		follow(stage, shape, tell, panel.opens && name === "f-raw" && ((at) => lead(panel.opens, at)));
-		if (panel.written && name === "f-raw") api.values(told.id, n).then(({ values }) => stage.append(written(values)), () => null);
+		if (panel.written && shape[1] < 6 && name === "f-raw") api.values(told.id, n).then(({ values }) => stage.append(written(values)), () => null);
 		return h("figure", { class: name }, stage, h("figcaption", words));
 	};
 	const figures = h("div.triple",
