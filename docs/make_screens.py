@@ -25,6 +25,10 @@ MOST, PATIENCE = 300_000, 60
 SCREENS = {
     "explore": ("?order=energy", "#maps .sheet.ready"),
     "unit": ("?layer=_blocks.3._swish&unit=6", "#maps .card .map"),
+    "convolution": (
+        "?view=explain&vis=convolution&s.layer=_conv_stem&s.unit=3&s.place=38,41&run=1",
+        "#explain .sheet .values",
+    ),
     "explain": (
         "?view=explain&vis=grad-cam,layer-cam,saliency&top=2&run=1",
         ".matrix .card:nth-child(6) .f-over .map",
