@@ -43,6 +43,12 @@ def test_parity_covers_every_visualiser(pair: tuple[dict[str, Any], dict[str, An
         "gradient-shap",
         "guided-grad-cam",
         "unit",
+        "convolution",
+        "pooling",
+        "activation",
+        "dense",
+        "receptive-field",
+        "pixels",
     }
     assert first <= shown <= {visualiser.name for visualiser in cnnlens.visualisers()}
 

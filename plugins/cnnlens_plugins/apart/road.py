@@ -16,7 +16,10 @@ KEEPING = ("batch-norm", "normalisation", "activation", "scale", "identity")
 
 def call_of(tape: Tape, layer: str, *kinds: str) -> Call:
     """The call of one of these kinds that made what a layer handed on, place by place. Unmet where there is none."""
-    if layer not in tape.layers:
+    if layer not in tape.layers:  # as Keras's last layer, whose softmax the scores are without
+        own = [one for one in tape.calls if one.info.name == layer and one.info.kind in kinds]
+        if len(own) == 1:
+            return own[0]
         raise errors.Unmet(
             f"layer {layer!r} does not lie between the picture and the scores, and nothing is recorded of it"
         )
