@@ -122,7 +122,8 @@ class Visualiser(Generic[P, A]):
                 yield Impossible(f"{self.title} needs {need}: {reason}")
         for choice in self.settings.layers.values():
             if not choice.choices(model):
-                yield Impossible(f"{self.title} needs a layer with {choice.which}, and {model.name} has none")
+                wanted = " or ".join(choice.kinds) or f"layer with {choice.which}"
+                yield Impossible(f"{self.title} needs a {wanted}, and {model.name} has none")
 
     def _unreached(self, model: Model, settings: Mapping[str, Any]) -> Iterator[Impossible]:
         """Where gradients are wanted, at the layers that are set or else at the picture, and none comes back."""

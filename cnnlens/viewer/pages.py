@@ -7,12 +7,13 @@ from typing import Any
 
 from flask import Blueprint, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
+from markupsafe import Markup
 
 from .api import state_of
 from .app import desk, desks
 from .layer_tree import flat_of, grouped, settings_of, times, tree_of, words_of
 from .results import colour_data
-from .trees import about_tree, form_tree
+from .trees import Tree, about_tree, form_tree, markup
 
 #: How a picture comes to have the input's size, in words.
 FITTED = {"squash": "squashed", "crop": "cropped", "pad": "padded"}
@@ -48,6 +49,7 @@ def page() -> ResponseReturnValue:
         layers=layers,
         visualisers=visualisers,
         families=_families(visualisers),
+        form=_first_form(named, start["visualiser"]),
         grouped=grouped,
         times=times,
         settings=settings_of,
@@ -92,11 +94,23 @@ def _layer_of(told: dict[str, Any]) -> dict[str, Any] | None:
 @routes.get("/form")
 def form() -> ResponseReturnValue:
     """What the chosen visualisers are, and a control for each of their settings, as the page's address has them."""
-    names = request.args.get("vis", "").split(",")
-    some = [desk().visualiser(name, {}) for name in names]
+    return jsonify(_form([desk().visualiser(name, {}) for name in request.args.get("vis", "").split(",")]))
+
+
+def _form(some: list[dict[str, Any]]) -> dict[str, list[Tree]]:
     given = {name[2:]: value for name, value in request.args.items() if name.startswith("s.")}
     about = about_tree(some[0]) if len(some) == 1 else [["p.facts", "Settings of the same name are shared."]]
-    return jsonify({"about": about, "fields": form_tree(some, given)})
+    return {"about": about, "fields": form_tree(some, given)}
+
+
+def _first_form(named: dict[str, dict[str, Any]], otherwise: str | None) -> dict[str, Markup]:
+    """The form as it will be, where the page opens on Explain: nothing then moves when it is asked for."""
+    asked = [named[name] for name in request.args.get("vis", "").split(",") if name in named]
+    some = [one for one in asked if not one["why_not"]] if len(asked) > 1 else asked
+    some = some or [named[name] for name in (otherwise,) if name is not None]
+    if request.args.get("view") != "explain" or not some:
+        return {}
+    return {part: Markup("").join(map(markup, trees)) for part, trees in _form(some).items()}
 
 
 def _families(visualisers: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup, escape
 
 from ..panels import Bars, Note, Panel, Table
 from ..render.card import with_unit
@@ -19,6 +20,29 @@ from ..render.colour import number
 MOST_BARS = 24  #: more of them are drawn as a chart
 
 Tree = list[Any]
+
+
+def markup(tree: Tree | str) -> Markup:
+    """The HTML of a tree, as the page's scripts would build it; every word escaped."""
+    if isinstance(tree, str):
+        return escape(tree)
+    (name, *classes), *inside = tree[0].split("."), *tree[1:]
+    given = inside.pop(0) if inside and isinstance(inside[0], dict) else {}
+    styles = "".join(f"{key}:{value};" for key, value in given.items() if key.startswith("--"))
+    attributes = {"class": " ".join(classes), "style": styles} | {
+        k: v for k, v in given.items() if k[:2] != "--"
+    }
+    told = Markup("").join(
+        Markup(" {}").format(key) if value is True else Markup(' {}="{}"').format(key, value)
+        for key, value in attributes.items()
+        if value not in (None, False, "") or (value == "" and key not in ("class", "style"))
+    )
+    opened = Markup("<{}{}>").format(name, told)
+    return (
+        opened
+        if name == "input"
+        else opened + Markup("").join(map(markup, inside)) + Markup("</{}>").format(name)
+    )
 
 
 def panel_tree(panel: Panel) -> Tree | None:

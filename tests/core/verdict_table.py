@@ -6,7 +6,7 @@ are all that no row before has named. A row without a level says the words alone
 
 from __future__ import annotations
 
-FAMILIES = ("features", "taken apart", "gradients", "class activation maps", "perturbation", "relevance")
+FAMILIES = ("features", "gradients", "class activation maps", "perturbation", "relevance")
 
 #: The network's key → what it is, and the rows.
 TABLE: dict[str, tuple[str, str]] = {

@@ -14,7 +14,7 @@ import pytest
 from browser import until
 from PIL import Image
 
-from cnnlens.viewer.trees import paper_tree
+from cnnlens.viewer.trees import markup, paper_tree
 
 Open = Callable[..., Any]
 Do = Callable[..., Any]
@@ -477,6 +477,24 @@ def test_trees_become_elements_and_words_stay_words(do: Do) -> None:
         '<p class="a b" title="&lt;i&gt;" style="--part: 40%;">&lt;b&gt;x&lt;/b&gt;<em>y<i></i></em>z</p>',
         "40%",
     ]
+
+
+TREES: list[Any] = [
+    ["p.a", {"title": '"<i>'}, "<b>", ["em", "y"], "&"],
+    [
+        "label.field.toggle",
+        ["span", "x"],
+        ["input", {"type": "checkbox", "checked": True, "data-set": "x"}],
+        ["small", ""],
+    ],
+    ["select", {"data-otherwise": ""}, ["option", {"value": "a", "selected": False}, "a"]],
+]
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_the_server_writes_what_the_page_would_build(do: Do, tree: Any) -> None:
+    built = do("return dom.built(given).outerHTML", tree)
+    assert str(markup(tree)).replace("&#34;", "&quot;") == built.replace(' checked=""', " checked")
 
 
 def test_a_link_opens_a_visualiser_at_a_place(do: Do) -> None:

@@ -99,16 +99,16 @@ def test_by_keys(visit: Open, probe: Probe) -> None:
     page.locator("#maps .cell").nth(3).focus()
     page.keyboard.press("Enter")  # 1: the map
     page.wait_for_selector("#maps .card .map")
+    page.keyboard.press("Enter")  # 2: into it
     until(page, "document.activeElement.role === 'application'")
-    page.keyboard.press("ArrowDown")  # 2: its first value
-    page.keyboard.press("Enter")  # 3: the convolution
+    page.keyboard.press("ArrowDown")  # 3: its first value
+    page.keyboard.press("Enter")  # 4: the convolution
     place = apart(page, "convolution")
     assert place == (0, 0)
     is_the_networks(page, probe, place)
-    page.keyboard.press("m")  # 4: the map again
+    page.keyboard.press("m")  # 5: the cat and its map again
     page.wait_for_selector("#maps .card .map")
-    page.keyboard.press("Escape")  # 5: all maps of the cat
-    page.wait_for_selector("#maps .sheet.ready")
+    assert page.locator("#maps h2").inner_text() == "_conv_stem[3]"
 
 
 def test_a_value_of_the_window_leads_down_a_layer(visit: Open, probe: Probe) -> None:

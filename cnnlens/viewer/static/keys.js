@@ -19,6 +19,8 @@ export function begin() {
 			if (event.key === "Escape") event.target.blur();
 			return;
 		}
+		const map = event.key === "Enter" && event.target === document.body && document.querySelector("main > :not([hidden]) [role=application]");
+		if (map) return map.focus();
 		const control = [...document.querySelectorAll(`[data-key="${CSS.escape(event.key)}"]`)].find((one) => one.offsetParent);
 		if (!control && !ACTS[event.key]) return;
 		event.preventDefault();

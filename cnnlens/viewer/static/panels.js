@@ -15,11 +15,10 @@ export function files(ids) {
 	});
 }
 
-/** The Save menu saves all that is shown. A map gets the keyboard where nothing has it. */
+/** The Save menu saves all that is shown. */
 export function savable(ids) {
 	$("save").hidden = !ids.length;
 	$("files").replaceChildren(...files(ids));
-	if (document.activeElement === document.body) document.querySelector("main > :not([hidden]) [role=application]")?.focus({ preventScroll: true });
 }
 
 /** A result; `point` marks a place in its first panel. `tell` hears of the cursor instead, `limits` are a scale it

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnlens import Array, Call, Cost, Curve, Field, Heatmap, LayerOf, Probe, Table, Tape, errors, visualiser
 
-from .road import behind, call_of, chosen_unit, link_to, name_of
+from .road import behind, call_of, link_to, name_of
 from .window import Reals
 
 ActivationLayer = Annotated[str, LayerOf("any", kinds=("activation", "convolution", "dense"))]
@@ -21,9 +21,7 @@ Answer = tuple[Heatmap | Curve | Table, ...]
 def activation(
     probe: Probe,
     *,
-    layer: Annotated[
-        ActivationLayer, Field(description="the activation, or a layer that one follows")
-    ] = "first",
+    layer: Annotated[ActivationLayer, Field(description="the activation, or a layer before it")] = "first",
     unit: Annotated[int, Field(ge=0, description="which of its maps, by its number")] = 0,
 ) -> Answer:
     """A layer before and after its non-linearity: one map of both, the function, and what it does to the values.
@@ -31,9 +29,8 @@ def activation(
     The function is the layer's own, run on numbers from the smallest to the largest that this picture brings to the
     map. Under it stands how many of the map's values lie where.
     """
-    chosen_unit(probe, layer, unit, "activation")
     tape = probe.tape
-    call = _activation_of(tape, layer)
+    call = _activation_of(tape, layer, unit)
     (before,), after = tape.inputs(call)[:1], call.output
     return (
         *_maps(tape, call, before[0], after[0], unit),
@@ -42,18 +39,22 @@ def activation(
     )
 
 
-def _activation_of(tape: Tape, layer: str) -> Call:
-    """The layer's own activation, or the one right behind it. Unmet where there is none."""
+def _activation_of(tape: Tape, layer: str, unit: int) -> Call:
+    """The layer's own activation, or the next one behind it. Unmet where there is none."""
     try:
-        return call_of(tape, layer, "activation")
+        found = call_of(tape, layer, "activation")
     except errors.Unmet:
         made = call_of(tape, layer, "convolution", "transposed-convolution", "dense")
-        after = behind(tape, made)
-        if not after:
-            raise errors.Unmet(
-                f"no activation follows {layer} by itself: choose an activation layer"
-            ) from None
-        return after[-1]
+        later = [one for one in tape.calls[made.info.index + 1 :] if one.info.kind == "activation"]
+        if not later:
+            raise errors.Unmet(f"no activation comes after {layer}: choose an earlier layer") from None
+        found = next(iter(behind(tape, made)[-1:]), later[0])
+    if unit >= (count := found.info.shape[-1]):
+        raise errors.BadSetting(
+            f"activation: setting 'unit' should be from 0 to {count - 1}, got {unit}: {found.info.name} has "
+            f"{count} maps"
+        )
+    return found
 
 
 def _maps(tape: Tape, call: Call, before: Array, after: Array, unit: int) -> tuple[Heatmap, ...]:

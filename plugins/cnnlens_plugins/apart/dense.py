@@ -116,7 +116,7 @@ def _name(probe: Probe, call: Call, unit: int, tape: Tape) -> str:
 
 def _maps(parts: Parts, name: str) -> tuple[Heatmap | Tiles, ...]:
     """Where the value comes from, and by which maps."""
-    if parts.values.ndim != 3:
+    if parts.values.ndim != 3 or parts.values.shape[:2] == (1, 1):
         return ()
     sums = parts.values.sum((0, 1))
     ranks = np.argsort(-np.abs(sums), kind="stable")[:_TILES]
