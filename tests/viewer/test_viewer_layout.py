@@ -21,6 +21,7 @@ SCREENS = {
     "curve": "?view=explain&vis=integrated-gradients&s.steps=8&run=1",
     "matrix": "?view=explain&vis=grad-cam,saliency,layer-cam&top=2&run=1",
     "classes": "?view=explain&vis=grad-cam&top=5&share=1&run=1",
+    "taken apart": "?view=explain&vis=convolution&s.layer=_conv_stem&s.unit=3&s.place=38,41&run=1",
     "compare": "?view=compare",
     "compare cams": "?view=compare&by=grad-cam",
     "model": "?view=model",
