@@ -11,7 +11,7 @@ from ..arrays import Array
 from ..panels import Bars, Curve, Heatmap, Limits, Note, Panel, Picture, Table, Tiles
 from .charts import draw_bars, draw_curve, draw_table, font
 from .colour import LEVELS, ODD, codes_of, colours_of, number
-from .pointing import is_written, outlined, outlines_of, written
+from .pointing import ROOM, is_written, outlined, outlines_of, written
 from .raster import (
     columns_of,
     draw_picture,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SIDE = 360  #: pixels of the longer side of a picture or map
 SHEET = 940  #: pixels of the longer side of a sheet of tiles
 EDGE = 16
+STRIP = 8  #: so few tiles stand in one row
 WRITTEN = 48  #: pixels of a place whose value is written into it
 
 
@@ -110,11 +111,11 @@ def heatmap_words(panel: Heatmap, odd: int) -> str:
 def _tiles(panel: Tiles, style: Style) -> Image.Image:
     shown = shown_tiles(panel, style)
     height, width = panel.values.shape[1:3]
-    columns = columns_of(len(shown), height, width)
+    columns = len(shown) if len(shown) <= STRIP else columns_of(len(shown), height, width)
     rows = -(-len(shown) // columns)
     zoom = max(1, min(SHEET // columns // width, SHEET // rows // height))
     gap = 2
-    if is_written(panel):  # no larger than the numbers want
+    if is_written(panel) and zoom >= ROOM:  # no larger than the numbers want
         gap, zoom = 10, min(zoom, WRITTEN)
         columns = max(1, min(len(shown), SHEET // (width * zoom + gap)))
     atlas = draw_tiles(panel, style, columns, gap=gap, zoom=zoom).convert("RGB")

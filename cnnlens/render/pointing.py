@@ -16,7 +16,7 @@ Box = tuple[float, float, float, float]
 
 ROOM = 34  #: pixels that a place must be wide and high for its value to be written into it
 #: Maps of so few places along a side, and of so few values in all, are shown so large that these can be read.
-SIDE, MANY = 11, 400
+SIDE, MANY = 11, 256
 
 
 def is_written(panel: Heatmap | Tiles) -> bool:

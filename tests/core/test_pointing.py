@@ -76,7 +76,7 @@ def test_values_are_written_where_there_is_room() -> None:
     small = panel_html(Heatmap(RAMP), None, Style())
     assert "<b>0.25</b>" in small and "3.75" in small
     assert "<b" not in panel_html(Heatmap(np.tile(RAMP, (3, 3))), None, Style()), "12 places are too many"
-    assert panel_html(Tiles(RAMP[None].repeat(26, 0), [""] * 26), None, Style()).count("<b") == 0
+    assert panel_html(Tiles(RAMP[None].repeat(17, 0), [""] * 17), None, Style()).count("<b") == 0
     tiles = panel_html(Tiles(RAMP[None].repeat(2, 0), ["a", "b"]), None, Style())
     assert tiles.count("<b") == 32
     plain = np.asarray(draw_panel(Picture(np.zeros((4, 4, 1))), None, Style()))
