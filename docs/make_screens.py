@@ -59,6 +59,8 @@ def main() -> None:
         for scheme in ("light", "dark"):
             for name, (query, sign) in SCREENS.items():
                 page = opened(chromium, viewer.url + query, sign, WIDE, scheme)
+                if name == "convolution":  # what it is about stands below the first map
+                    page.evaluate("document.querySelectorAll('#explain .panel')[1].scrollIntoView()")
                 write(page, f"viewer-{name}-{scheme}")
         for name, (query, sign) in TELEPHONE.items():
             page = opened(chromium, viewer.url + query, sign, NARROW, "light")

@@ -145,7 +145,7 @@ AT_IMPORT: dict[str, set[str]] = {
     "cnnlens/backends/_keras_replay": {"keras", "torch"},
     "cnnlens/backends/replay/": {"torch"},
     "cnnlens/backends/_engines": {"keras"},
-    "cnnlens/viewer/": {"PIL", "flask", "werkzeug", "pydantic", "waitress"},
+    "cnnlens/viewer/": {"PIL", "flask", "markupsafe", "werkzeug", "pydantic", "waitress"},
 }
 #: What they may import besides within a function: then it loads only for those who need it.
 ON_CALL: dict[str, set[str]] = {
