@@ -42,7 +42,7 @@ function draw() {
 	const shown = current();
 	$("strip").replaceChildren(...pictures.map((one) => thumb(one, one === shown)),
 		h("button.thumb.add", { title: "Add pictures: choose, drop or paste", "aria-label": "Add pictures", onclick: () => $("file").click() }, icon("plus")));
-	const which = state.get("seen", "original");
+	const which = state.get("seen") === "input" ? "input" : "original";
 	$("which").replaceChildren(state.choice("Show the picture", "seen", [["original", "original"], ["input", "as seen"]], { otherwise: "original", row: true }));
 	const { height, width, resize } = model.input;
 	const photo = $("photo");
