@@ -30,12 +30,14 @@ Which = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Census:
-    """What is said of each map of one layer, (channels,): never active, one value everywhere, like an earlier one."""
+    """What is said of each map of one layer, (channels,): never active, one value everywhere, like an earlier one,
+    or not finite, of which nothing else can be said."""
 
     layer: Layer
     dead: Which
     saturated: Which
     doubled: Which
+    broken: Which
 
 
 @visualiser(title="Dead filters", family="features", needs={"activations"}, cost=Cost(1), by_target=False)
@@ -84,13 +86,16 @@ def judged_layers(model: Model) -> list[Layer]:
 def census_of(maps: Array, layer: Layer, alike: float) -> Census:
     """Count a layer's maps (h, w, channels)."""
     flat = maps.reshape(-1, maps.shape[-1]).astype(np.float64)
+    broken = ~np.isfinite(flat).all(0)
+    flat[:, broken] = np.arange(len(flat))[:, None]  # anything that is none of what is counted
     one_value = flat.min(0) == flat.max(0)
     dead = one_value & (flat[0] == 0)
     spread = flat - flat.mean(0)
     norms = np.sqrt(np.square(spread).sum(0))
     spread /= np.where(norms > 0, norms, 1)
     likeness = np.triu(spread.T @ spread, 1)  # of each map with those after it
-    return Census(layer, dead, one_value & ~dead, ~one_value & (likeness >= alike).any(0))
+    likeness[broken] = likeness[:, broken] = 0
+    return Census(layer, dead, one_value & ~dead, ~one_value & (likeness >= alike).any(0), broken)
 
 
 def _table(found: list[Census]) -> Table:
@@ -102,8 +107,18 @@ def _table(found: list[Census]) -> Table:
 
 
 def _pictures(probe: Probe, found: list[Census], layers: int) -> list[Tiles]:
-    """The dead maps beside the strongest of their layer, on its scale: black, where the others are not."""
+    """The dead maps beside the strongest of their layer, on its scale: black, where the others are not.
+
+    Where maps are not finite, those of the first such layer instead.
+    """
     worst = sorted((one for one in found if one.dead.any()), key=lambda one: -float(one.dead.mean()))[:layers]
+    lost = next((one for one in found if one.broken.any()), None)
+    if lost is not None:  # it is the cause, what follows its effects
+        some = np.flatnonzero(lost.broken)[:8].tolist()
+        title = f"{lost.layer.name}: {int(lost.broken.sum())} maps that are not finite"
+        values = np.moveaxis(probe.activations(lost.layer.name), -1, 0)[some]
+        marks = dict.fromkeys(range(len(some)), "not finite")
+        return [Tiles(values, [str(one) for one in some], title=title, unit="activation", marks=marks)]
     shown = []
     for one in worst:
         maps = np.moveaxis(probe.activations(one.layer.name), -1, 0)
