@@ -86,7 +86,7 @@ def judged_layers(model: Model) -> list[Layer]:
 def census_of(maps: Array, layer: Layer, alike: float) -> Census:
     """Count a layer's maps (h, w, channels)."""
     flat = maps.reshape(-1, maps.shape[-1]).astype(np.float64)
-    broken = ~np.isfinite(flat).all(0)
+    broken = np.asarray(~np.isfinite(flat).all(0), np.bool_)
     flat[:, broken] = np.arange(len(flat))[:, None]  # anything that is none of what is counted
     one_value = flat.min(0) == flat.max(0)
     dead = one_value & (flat[0] == 0)
