@@ -338,3 +338,38 @@ def test_targets_of_places_outputs_and_detections(kind: str, targets: list[str])
         assert error(refused) == "UnknownName"
     finally:
         desk.close()
+
+
+def test_what_a_request_would_cost(client: FlaskClient, image: str) -> None:
+    """Told before anything runs: passes for all pictures, classes and visualisers together."""
+
+    def cost(*visualisers: Any, **request: Any) -> Any:
+        asked = {"visualisers": [{"name": name, "settings": {}} for name in visualisers], **request}
+        return client.post(f"{API}/cost", json=asked)
+
+    one = cost("saliency", images=[image]).json
+    assert one["passes"] == 2 and "1 forward" in one["words"] and one["verdict"]
+    assert cost("saliency", images=[image], top=2).json == one | {"passes": 4, "words": "4 passes in all"}
+    both = cost("saliency", "feature-maps", images=[image], top=2).json
+    assert both["passes"] == 5, "maps are the same for each class"
+    assert cost("filter-weights").json["passes"] == 0
+    assert cost("nothing").status_code == 404
+    wrong = {"visualisers": [{"name": "feature-maps", "settings": {"scale": "none"}}]}
+    assert client.post(f"{API}/cost", json=wrong).status_code == 400
+    assert client.get(f"{API}/jobs").json["jobs"] == []
+
+
+def test_the_form_is_the_declaration(client: FlaskClient) -> None:
+    told = client.get("/form?vis=feature-maps&s.order=energy&s.other=1").json
+    layer, scale, order = told["fields"]
+    assert [field[0] for field in (layer, scale, order)] == ["label.field"] * 3
+    control = order[2]
+    assert control[:2] == ["select", {"data-set": "order", "data-otherwise": "index"}]
+    assert [option[1] for option in control[2:]] == [
+        {"value": "index", "selected": False}, {"value": "energy", "selected": True},
+    ]  # fmt: skip
+    assert layer[2][0] == "select" and any(option[1]["selected"] for option in layer[2][2:])
+    assert told["about"][0][0] == "p"
+    several = client.get("/form?vis=feature-maps,saliency").json
+    assert several["about"] == [["p.facts", "Settings of the same name are shared."]]
+    assert client.get("/form?vis=nothing").status_code == 404
