@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from itertools import groupby
 from typing import Any
 
@@ -17,6 +18,13 @@ from .trees import Tree, about_tree, form_tree, markup
 
 #: How a picture comes to have the input's size, in words.
 FITTED = {"squash": "squashed", "crop": "cropped", "pad": "padded"}
+
+#: What `main.js` brings in, and what that brings in: asked for at once, not one after the other.
+MODULES = sorted(
+    file.name
+    for file in resources.files(__package__).joinpath("static").iterdir()
+    if file.name.endswith(".js") and file.name not in ("main.js", "loading.js", "theme.js")
+)
 
 routes = Blueprint("pages", __name__)
 
@@ -49,6 +57,7 @@ def page() -> ResponseReturnValue:
         layers=layers,
         visualisers=visualisers,
         families=_families(visualisers),
+        modules=MODULES,
         form=_first_form(named, start["visualiser"]),
         grouped=grouped,
         times=times,
