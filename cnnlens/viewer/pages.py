@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 from importlib import resources
 from itertools import groupby
 from typing import Any
 
-from flask import Blueprint, jsonify, render_template, request
+from flask import Blueprint, current_app, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
 from .api import state_of
 from .app import desk, desks
 from .layer_tree import flat_of, grouped, settings_of, times, tree_of, words_of
-from .results import colour_data
+from .results import KEEP, colour_data
 from .trees import Tree, about_tree, form_tree, markup
 
 #: How a picture comes to have the input's size, in words.
 FITTED = {"squash": "squashed", "crop": "cropped", "pad": "padded"}
 
-#: What `main.js` brings in, and what that brings in: asked for at once, not one after the other.
-MODULES = sorted(
-    file.name
+_STATIC = {
+    file.name: file.read_bytes()
     for file in resources.files(__package__).joinpath("static").iterdir()
-    if file.name.endswith(".js") and file.name not in ("main.js", "loading.js", "theme.js")
-)
+    if file.is_file()
+}
+#: Says which scripts and styles these are, in their address: a browser may then keep them, and never has old ones.
+VERSION = hashlib.sha256(b"".join(_STATIC[name] for name in sorted(_STATIC))).hexdigest()[:12]
+#: What `main.js` brings in, and what that brings in: asked for at once, not one after the other.
+MODULES = sorted(name for name in {*_STATIC} - {"main.js", "loading.js", "theme.js"} if name.endswith(".js"))
 
 routes = Blueprint("pages", __name__)
 
@@ -98,6 +102,20 @@ def _layers(layers: list[dict[str, Any]], visualisers: list[dict[str, Any]]) -> 
 def _layer_of(told: dict[str, Any]) -> dict[str, Any] | None:
     """The schema of a visualiser's first setting that is a layer of this model."""
     return next((one for one in told["schema"].values() if one.get("choices") and "layer" in one), None)
+
+
+@routes.app_context_processor
+def _version() -> dict[str, str]:
+    return {"static": f"static/v{VERSION}"}
+
+
+@routes.get("/static/v<version>/<path:name>")
+def asset(version: str, name: str) -> ResponseReturnValue:
+    """A script or a style; to be kept where it is of the version that was asked for."""
+    response = current_app.send_static_file(name)
+    if version == VERSION:
+        response.headers["Cache-Control"] = KEEP
+    return response
 
 
 @routes.get("/form")

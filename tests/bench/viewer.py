@@ -84,9 +84,8 @@ def waits(turns: int) -> list[dict[str, float]]:
 
 def _waited(page: Any, url: str, layer: Any) -> dict[str, float]:
     page.goto("about:blank")
-    seconds = [
-        _until(page, lambda: page.goto(url), "document.querySelectorAll('#predictions .num').length === 5")
-    ]
+    there = "document.querySelectorAll('#predictions .num').length === 5 && document.querySelector('#photo').complete"
+    seconds = [_until(page, lambda: page.goto(url, wait_until="commit"), there)]
     page.wait_for_selector("#maps .sheet.ready")
     name = layer.get_attribute("data-name")
     ready = f"document.querySelector('#maps h2').textContent === '{name}' && document.querySelector('#maps .ready')"

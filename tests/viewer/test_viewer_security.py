@@ -133,6 +133,7 @@ def test_every_answer_carries_the_headers(client: FlaskClient, image: str) -> No
         "n": 0,
         "suffix": "png",
         "filename": "main.js",
+        "version": "0",
     }
     seen = set()
     for rule in client.application.url_map.iter_rules():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from flask.testing import FlaskClient
 from needs import need
 from viewer_help import BEARER, TOKEN, png_of
 
@@ -218,3 +220,22 @@ def test_serve_says_where_and_stops_on_ctrl_c(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=10)
     assert process.returncode == 0 and "stopped" in out and err == ""
     assert os.listdir(tmp_path) == []
+
+
+def test_scripts_are_kept_by_what_they_are(client: FlaskClient) -> None:
+    """The page names the version of its scripts; those may be kept for good, and others are asked for again."""
+    page = client.get("/").text
+    (version,) = set(re.findall(r'"static/(v\w+)/', page))
+    mine = client.get(f"/static/{version}/main.js")
+    assert mine.status_code == 200 and "immutable" in mine.headers["Cache-Control"]
+    assert mine.data == client.get("/static/main.js").data
+    for address in ("/static/v0/main.js", "/static/main.js"):
+        assert "immutable" not in client.get(address).headers["Cache-Control"]
+    assert client.get(f"/static/{version}/nothing.js").status_code == 404
+    modules = set(re.findall(r'rel="modulepreload" href="static/v\w+/([\w.]+)"', page))
+    asked = {
+        one
+        for name in modules | {"main.js"}
+        for one in re.findall(r'from "\./([\w.]+)"', client.get(f"/static/{name}").text)
+    }
+    assert modules == asked, "what the scripts bring in, no more and no less"

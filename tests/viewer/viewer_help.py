@@ -97,7 +97,7 @@ def upload(client: FlaskClient, *files: tuple[bytes, str]) -> TestResponse:
 def routes(app: Flask, **values: Any) -> list[tuple[str, str]]:
     """Every method and address of the application, with values put in for what stands between < and >."""
     values = {"id": "x", "name": "saliency", "which": "input", "n": 0, "suffix": "png",
-              "filename": "main.js"} | values  # fmt: skip
+              "filename": "main.js", "version": "0"} | values  # fmt: skip
     found = [
         (method, re.sub(r"<(?:\w+:)?(\w+)>", lambda part: str(values[part[1]]), rule.rule))
         for rule in app.url_map.iter_rules()
