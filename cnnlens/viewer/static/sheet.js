@@ -14,7 +14,7 @@ export function sheet(names, shape, { first = 0, open = null, tell = null, panel
 	const element = h("div.sheet", { role: "group", "aria-label": `${names.length} maps of ${times(shape)}` }, cells.map((cell) => cell.element));
 	const many = names.length > 1;
 	const large = Math.max(height, width);
-	const side = panel.written ? Math.max(96, 46 * width) : large <= 8 ? 64 : large <= 32 ? 80 : 96;
+	const side = panel.written ? Math.max(96, 58 * width) : large <= 8 ? 64 : large <= 32 ? 80 : 96;
 	element.style.setProperty("--cell", many || panel.written ? `${side}px` : "100%");
 	element.className = `sheet${panel.written ? " written" : ""}${many ? " many" : ""}${many && width >= side ? " fine" : ""}`;
 	if (open) {
