@@ -43,6 +43,13 @@ class Proxy:
                 behind.request(self.command, path if path.startswith("/") else "/" + path, body, headers)
                 answer = behind.getresponse()
                 data = answer.read()
+                behind.close()
+                try:
+                    self._hand_on(answer, data)
+                except ConnectionError:  # the browser went; a proxy lives on
+                    self.close_connection = True
+
+            def _hand_on(self, answer: http.client.HTTPResponse, data: bytes) -> None:
                 self.send_response_only(answer.status)
                 for name, value in answer.getheaders():
                     if name.lower() not in (
@@ -54,7 +61,6 @@ class Proxy:
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
-                behind.close()
 
             do_GET = do_POST = do_DELETE = do_HEAD = handle_one
 
