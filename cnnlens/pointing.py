@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from .errors import BadInput
@@ -75,3 +75,13 @@ class Link:
         if self.tile:
             found[self.tile] = tile
         return found
+
+
+Pointing = Link | Outline | None
+
+
+def told(pointing: Pointing | Sequence[Pointing]) -> Any:
+    """Links and outlines by the names of their fields, in plain values."""
+    if isinstance(pointing, Sequence):
+        return [told(one) for one in pointing]
+    return pointing and {name.name: getattr(pointing, name.name) for name in fields(pointing)}

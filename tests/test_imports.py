@@ -30,7 +30,7 @@ PUBLIC = [
     "Picture", "PlacesLayers", "Probe", "ReceptiveField", "Result", "Sheet", "Table", "Tape", "Target", "Tiles",
     "Trace", "Verdict", "Visualiser", "attributed", "candidates", "cover_of", "difference", "doctor",
     "enlarged", "errors", "fold", "hookimpl", "inspect", "interpolation", "join_channels", "load",
-    "look", "names_of", "open_image", "receptive_fields", "sheet", "view", "visualiser", "visualisers",
+    "look", "mark_of", "names_of", "open_image", "receptive_fields", "sheet", "view", "visualiser", "visualisers",
     "wrap",
 ]  # fmt: skip
 

@@ -33,11 +33,11 @@ from ..render.raster import (
     tiles_limits,
 )  # fmt: skip
 from ..render.style import DIVERGING, SEQUENTIAL, Shared, Show, Style
+from ..render.trees import panel_tree, paper_tree
 from ..result import Result
 from .api import number_in
 from .app import desks
 from .desks.desk import NotThere
-from .trees import panel_tree, paper_tree
 
 routes = Blueprint("results", __name__, url_prefix="/api/v1")
 

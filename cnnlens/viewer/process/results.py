@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import pointing
 from ...errors import CnnlensError
 from ...panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from ...pointing import Link, Outline
@@ -34,7 +35,7 @@ def send_result(result: Result) -> tuple[dict[str, Any], list[Any]]:
             arrays.append(value)
             return {"array": len(arrays) - 1}
         if name in POINTING:
-            return packed(_told(value))
+            return packed(pointing.told(value))
         return str(value) if name in WORDS else packed(bool(value) if name == "signed" else value)
 
     panels = [
@@ -92,23 +93,14 @@ def _panel(told: Any, get: Any) -> Panel:
     raise Garbled("no panel is told so")
 
 
-def _told(value: Any) -> Any:
-    """Links and outlines by the names of their fields."""
-    if isinstance(value, (tuple, list)):
-        return [_told(one) for one in value]
-    return (
-        None if value is None else {field.name: getattr(value, field.name) for field in _slots(type(value))}
-    )
-
-
 def _pointing(kind: type[Link] | type[Outline], told: Any) -> Any:
-    """The links or outlines that `_told` told. Raises Garbled."""
+    """The links or outlines that `told` told. Raises Garbled."""
     if isinstance(told, list):
         return tuple(_pointing(kind, one) for one in told)
     if told is None:
         return None
-    slots = {field.name: field for field in _slots(kind)}
-    if not isinstance(told, dict) or told.keys() != slots.keys():
+    slots = {field.name for field in dataclasses.fields(kind)}
+    if not isinstance(told, dict) or told.keys() != slots:
         raise Garbled(f"no {kind.__name__} is told so")
     for name, value in told.items():
         if not _points(name, value):
@@ -131,10 +123,6 @@ def _points(name: str, value: Any) -> bool:
     if name == "tile" and (value is None or type(value) is int):
         return True  # an outline's; a link's is a word
     return isinstance(value, str)
-
-
-def _slots(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(kind)
 
 
 def _fits(kind: str, name: str, value: Any) -> bool:
