@@ -1,9 +1,10 @@
-"""Dead filters: which maps say nothing about this picture, and which say the same as another."""
+"""Dead filters: which maps say nothing about a picture, or about any of several, and which say the same as another."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +13,13 @@ from cnnlens import (
     Array,
     Bars,
     Cost,
+    Curve,
     Field,
     Layer,
     Link,
     Model,
     Note,
-    Probe,
+    Probes,
     Table,
     Tiles,
     errors,
@@ -26,51 +28,145 @@ from cnnlens import (
 )
 
 Which = npt.NDArray[np.bool_]
+Reals = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
 class Census:
     """What is said of each map of one layer, (channels,): never active, one value everywhere, like an earlier one,
-    or not finite, of which nothing else can be said."""
+    or not finite, of which nothing else can be said; and for how many of the pictures it was silent."""
 
     layer: Layer
     dead: Which
     saturated: Which
     doubled: Which
     broken: Which
+    silent: npt.NDArray[np.int64]
+
+
+class Tally:
+    """A layer's maps added up picture by picture, in float64: their ends, and how they vary together.
+
+    Sums are kept about the mean so far (Chan, Golub & LeVeque, 1983), so that a large mean takes nothing away from a
+    small spread. It holds channels² numbers, however many pictures are added.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        channels = layer.shape[-1]
+        self.layer, self.pictures, self._places = layer, 0, 0
+        self._low, self._high = np.full(channels, np.inf), np.full(channels, -np.inf)
+        self._mean, self._moments = np.zeros(channels), np.zeros((channels, channels))
+        self._silent = np.zeros(channels, np.int64)
+        self._broken = np.zeros(channels, np.bool_)
+        self.lost: tuple[str, list[int], Array] | None = (
+            None  #: a picture with maps not finite, which, and some
+        )
+
+    @property
+    def asleep(self) -> int:
+        """How many maps have never been active so far."""
+        return int((self._silent == self.pictures).sum())
+
+    def add(self, maps: Array, picture: str = "") -> None:
+        """Add the maps (h, w, channels) of one more picture."""
+        flat: Reals = maps.reshape(-1, maps.shape[-1]).astype(np.float64)
+        broken = ~np.isfinite(flat).all(0)
+        if broken.any():
+            if self.lost is None:
+                some = np.flatnonzero(broken)[:8].tolist()
+                self.lost = picture, some, np.moveaxis(maps, -1, 0)[some]
+            self._broken |= broken
+            flat[:, broken] = 0
+        self._low, self._high = np.minimum(self._low, flat.min(0)), np.maximum(self._high, flat.max(0))
+        self._silent += ~flat.any(0) & ~broken
+        self.pictures += 1
+        mean = flat.mean(0)
+        flat -= mean
+        before, shift = self._places, mean - self._mean
+        self._places += len(flat)
+        self._mean += shift * (len(flat) / self._places)
+        self._moments += flat.T @ flat
+        if before:
+            self._moments += np.outer(shift, shift * (before * len(flat) / self._places))
+
+    def census(self, alike: float) -> Census:
+        """What is to be said of the maps; near-duplicates are those of an earlier map from that correlation on."""
+        one_value = (self._low == self._high) & ~self._broken
+        dead = one_value & (self._low == 0)
+        norms = np.sqrt(np.where(one_value | self._broken, 0, self._moments.diagonal()))
+        scale = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+        likeness = np.triu(self._moments * scale * scale[:, None], 1)  # of each map with those after it
+        doubled = (likeness >= alike).any(0)
+        return Census(self.layer, dead, one_value & ~dead, doubled, self._broken.copy(), self._silent.copy())
 
 
 @visualiser(title="Dead filters", family="features", needs={"activations"}, cost=Cost(1), by_target=False)
 def dead_filters(
-    probe: Probe,
+    probes: Probes,
     *,
     alike: Annotated[
         float, Field(gt=0, le=1, description="two maps are near-duplicates from this correlation on")
     ] = 0.99,
     layers: Annotated[int, Field(ge=0, le=64, description="of how many layers the dead maps are shown")] = 4,
-) -> tuple[Table | Bars | Tiles | Note, ...]:
-    """The maps of every activation that say nothing of this picture, or nothing that another map does not say.
+) -> tuple[Note | Bars | Curve | Table | Tiles, ...]:
+    """The maps of every activation that say nothing of any of the pictures, or nothing that another map does not say.
 
-    Never active: zero at every place. Saturated: one other value at every place, as at the upper bound of a ReLU6.
-    Near-duplicate: its values rise and fall with those of an earlier map of the layer (Pearson's correlation over the
-    places), so that it adds a factor and no more. A network without activation layers of its own is judged by its
-    convolutions. What is silent for one picture may speak for another: only a filter that is dead for all of
-    many is dead.
+    Never active: zero at every place of every picture. Saturated: one other value at all of them, as at the upper
+    bound of a ReLU6. Near-duplicate: its values rise and fall with those of an earlier map of the layer (Pearson's
+    correlation over the places of all pictures), so that it adds a factor and no more. A network without activation
+    layers of its own is judged by its convolutions. What is silent for one picture may speak for another: give many,
+    and the curve shows whether more would still wake some.
     """
-    judged = judged_layers(probe.model)
-    probe.look_at(*(layer.name for layer in judged))
-    found = [census_of(probe.activations(layer.name), layer, alike) for layer in judged]
+    tallies = [Tally(layer) for layer in judged_layers(probes.model)]
+    asleep = []
+    for probe in probes:
+        probe.look_at(*(one.layer.name for one in tallies))
+        for one in tallies:
+            one.add(probe.activations(one.layer.name), probe.image.name)
+        asleep.append(sum(one.asleep for one in tallies))
+    found = [one.census(alike) for one in tallies]
     counts = np.asarray([one.dead.sum() for one in found], np.float32)
-    every = sum(len(one.dead) for one in found)
+    names = [one.layer.name for one in found]
     return (
-        Note(
-            f"{int(counts.sum())} of {every} maps are never active for this picture, "
-            f"{sum(int(one.saturated.sum()) for one in found)} are saturated, "
-            f"{sum(int(one.doubled.sum()) for one in found)} are near-duplicates."
-        ),
-        Bars(counts, [one.layer.name for one in found], "Maps that are never active, by layer", "maps"),
-        _table(found),
-        *_pictures(probe, found, layers),
+        Note(in_words(found, asleep)),
+        Bars(counts, names, "Maps that are never active, by layer", "maps"),
+        *([curve_of(asleep)] if len(asleep) > 1 else []),
+        _table(found, len(asleep)),
+        *_pictures(probes, tallies, found, layers),
+    )
+
+
+def in_words(found: Sequence[Census], asleep: Sequence[int]) -> str:
+    """How many of how many; of several pictures also what the later ones changed."""
+    every, pictures = sum(len(one.dead) for one in found), len(asleep)
+    dead, full, twice, silent = (
+        sum(int(each.sum()) for each in some)
+        for some in (
+            [one.dead for one in found],
+            [one.saturated for one in found],
+            [one.doubled for one in found],
+            [one.silent > 0 for one in found],
+        )
+    )
+    of = "this picture" if pictures == 1 else f"any of these {pictures} pictures"
+    text = f"{dead} of {every} maps are never active for {of}, {full} are saturated, {twice} are near-duplicates."
+    if pictures == 1:
+        return text
+    half = pictures // 2
+    woken = asleep[half - 1] - asleep[-1]
+    return (
+        f"{text} {silent} are silent for at least one of them. Of the {asleep[half - 1]} that were never active for "
+        f"the first {half}, the other {pictures - half} woke {woken}"
+        + (": more may wake more." if woken else ".")
+    )
+
+
+def curve_of(asleep: Sequence[int]) -> Curve:
+    """How many maps were never active for the first picture, the first two, and so on."""
+    title = "Maps that were never active, by how many pictures were seen"
+    values = np.asarray([asleep], np.float32)
+    return Curve(
+        np.arange(1, len(asleep) + 1, dtype=np.float32), values, ("never active",), title, "pictures", "maps"
     )
 
 
@@ -83,49 +179,40 @@ def judged_layers(model: Model) -> list[Layer]:
     raise errors.Unmet(f"{model.name} has no activation and no convolution with maps")
 
 
-def census_of(maps: Array, layer: Layer, alike: float) -> Census:
-    """Count a layer's maps (h, w, channels)."""
-    flat = maps.reshape(-1, maps.shape[-1]).astype(np.float64)
-    broken = np.asarray(~np.isfinite(flat).all(0), np.bool_)
-    flat[:, broken] = np.arange(len(flat))[:, None]  # anything that is none of what is counted
-    one_value = flat.min(0) == flat.max(0)
-    dead = one_value & (flat[0] == 0)
-    spread = flat - flat.mean(0)
-    norms = np.sqrt(np.square(spread).sum(0))
-    spread /= np.where(norms > 0, norms, 1)
-    likeness = np.triu(spread.T @ spread, 1)  # of each map with those after it
-    likeness[broken] = likeness[:, broken] = 0
-    return Census(layer, dead, one_value & ~dead, ~one_value & (likeness >= alike).any(0), broken)
-
-
-def _table(found: list[Census]) -> Table:
+def _table(found: Sequence[Census], pictures: int) -> Table:
+    columns = ["layer", "maps", "never active", "saturated", "near-duplicates"]
     rows = [
-        (one.layer.name, len(one.dead), int(one.dead.sum()), int(one.saturated.sum()), int(one.doubled.sum()))
+        [one.layer.name, len(one.dead), *(int(some.sum()) for some in (one.dead, one.saturated, one.doubled))]
         for one in found
     ]
-    return Table(("layer", "maps", "never active", "saturated", "near-duplicates"), rows, title="By layer")
+    if pictures > 1:
+        columns.append("silent for a picture")
+        rows = [[*row, int((one.silent > 0).sum())] for row, one in zip(rows, found, strict=True)]
+    return Table(tuple(columns), tuple(map(tuple, rows)), title="By layer")
 
 
-def _pictures(probe: Probe, found: list[Census], layers: int) -> list[Tiles]:
-    """The dead maps beside the strongest of their layer, on its scale: black, where the others are not.
+def _pictures(probes: Probes, tallies: Sequence[Tally], found: Sequence[Census], layers: int) -> list[Tiles]:
+    """The dead maps beside the strongest of their layer for the first picture, on its scale: black, the others not.
 
     Where maps are not finite, those of the first such layer instead.
     """
+    for tally, one in zip(tallies, found, strict=True):
+        if tally.lost is not None:  # it is the cause, what follows its effects
+            picture, some, values = tally.lost
+            of = f" with {picture}" if len(probes) > 1 else ""
+            title = f"{one.layer.name}: {int(one.broken.sum())} maps that are not finite{of}"
+            marks = dict.fromkeys(range(len(some)), "not finite")
+            return [Tiles(values, [str(n) for n in some], title=title, unit="activation", marks=marks)]
     worst = sorted((one for one in found if one.dead.any()), key=lambda one: -float(one.dead.mean()))[:layers]
-    lost = next((one for one in found if one.broken.any()), None)
-    if lost is not None:  # it is the cause, what follows its effects
-        some = np.flatnonzero(lost.broken)[:8].tolist()
-        title = f"{lost.layer.name}: {int(lost.broken.sum())} maps that are not finite"
-        values = np.moveaxis(probe.activations(lost.layer.name), -1, 0)[some]
-        marks = dict.fromkeys(range(len(some)), "not finite")
-        return [Tiles(values, [str(one) for one in some], title=title, unit="activation", marks=marks)]
+    of = f", for {probes.first.image.name}" if len(probes) > 1 else ""
     shown = []
     for one in worst:
-        maps = np.moveaxis(probe.activations(one.layer.name), -1, 0)
+        maps = np.moveaxis(probes.first.activations(one.layer.name), -1, 0)
         strongest = int(np.square(maps, dtype=np.float64).mean((1, 2)).argmax())
         places = [strongest, *np.flatnonzero(one.dead)[:31].tolist()]
         marks = {place: "dead" for place in range(1, len(places))}
-        title = f"{one.layer.name}: its strongest map, then {len(places) - 1} of {int(one.dead.sum())} never active"
+        dead = f"{len(places) - 1} of {int(one.dead.sum())} never active"
+        title = f"{one.layer.name}: its strongest map{of}, then {dead}"
         opens = Link("unit", {"layer": one.layer.name}, "this map", tile="unit")
         names = [str(place) for place in places]
         shown.append(Tiles(maps[places], names, title=title, unit="activation", marks=marks, opens=opens))
