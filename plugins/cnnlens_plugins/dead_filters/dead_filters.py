@@ -1,103 +1,15 @@
-"""Dead filters: which maps say nothing about a picture, or about any of several, and which say the same as another."""
+"""The visualiser: how many maps are dead, of which layer, over how many pictures, and what they look like."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
-from cnnlens import (
-    Array,
-    Bars,
-    Cost,
-    Curve,
-    Field,
-    Layer,
-    Link,
-    Model,
-    Note,
-    Probes,
-    Table,
-    Tiles,
-    errors,
-    hookimpl,
-    visualiser,
-)
+from cnnlens import Bars, Cost, Curve, Field, Link, Note, Probes, Table, Tiles, visualiser
 
-Which = npt.NDArray[np.bool_]
-Reals = np.ndarray[Any, np.dtype[np.float64]]
-
-
-@dataclass(frozen=True)
-class Census:
-    """What is said of each map of one layer, (channels,): never active, one value everywhere, like an earlier one,
-    or not finite, of which nothing else can be said; and for how many of the pictures it was silent."""
-
-    layer: Layer
-    dead: Which
-    saturated: Which
-    doubled: Which
-    broken: Which
-    silent: npt.NDArray[np.int64]
-
-
-class Tally:
-    """A layer's maps added up picture by picture, in float64: their ends, and how they vary together.
-
-    Sums are kept about the mean so far (Chan, Golub & LeVeque, 1983), so that a large mean takes nothing away from a
-    small spread. It holds channels² numbers, however many pictures are added.
-    """
-
-    def __init__(self, layer: Layer) -> None:
-        channels = layer.shape[-1]
-        self.layer, self.pictures, self._places = layer, 0, 0
-        self._low, self._high = np.full(channels, np.inf), np.full(channels, -np.inf)
-        self._mean, self._moments = np.zeros(channels), np.zeros((channels, channels))
-        self._silent = np.zeros(channels, np.int64)
-        self._broken = np.zeros(channels, np.bool_)
-        self.lost: tuple[str, list[int], Array] | None = (
-            None  #: a picture with maps not finite, which, and some
-        )
-
-    @property
-    def asleep(self) -> int:
-        """How many maps have never been active so far."""
-        return int((self._silent == self.pictures).sum())
-
-    def add(self, maps: Array, picture: str = "") -> None:
-        """Add the maps (h, w, channels) of one more picture."""
-        flat: Reals = maps.reshape(-1, maps.shape[-1]).astype(np.float64)
-        broken = ~np.isfinite(flat).all(0)
-        if broken.any():
-            if self.lost is None:
-                some = np.flatnonzero(broken)[:8].tolist()
-                self.lost = picture, some, np.moveaxis(maps, -1, 0)[some]
-            self._broken |= broken
-            flat[:, broken] = 0
-        self._low, self._high = np.minimum(self._low, flat.min(0)), np.maximum(self._high, flat.max(0))
-        self._silent += ~flat.any(0) & ~broken
-        self.pictures += 1
-        mean = flat.mean(0)
-        flat -= mean
-        before, shift = self._places, mean - self._mean
-        self._places += len(flat)
-        self._mean += shift * (len(flat) / self._places)
-        self._moments += flat.T @ flat
-        if before:
-            self._moments += np.outer(shift, shift * (before * len(flat) / self._places))
-
-    def census(self, alike: float) -> Census:
-        """What is to be said of the maps; near-duplicates are those of an earlier map from that correlation on."""
-        one_value = (self._low == self._high) & ~self._broken
-        dead = one_value & (self._low == 0)
-        norms = np.sqrt(np.where(one_value | self._broken, 0, self._moments.diagonal()))
-        scale = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
-        likeness = np.triu(self._moments * scale * scale[:, None], 1)  # of each map with those after it
-        doubled = (likeness >= alike).any(0)
-        return Census(self.layer, dead, one_value & ~dead, doubled, self._broken.copy(), self._silent.copy())
+from .tally import Census, Tally, judged_layers
 
 
 @visualiser(title="Dead filters", family="features", needs={"activations"}, cost=Cost(1), by_target=False)
@@ -170,25 +82,14 @@ def curve_of(asleep: Sequence[int]) -> Curve:
     )
 
 
-def judged_layers(model: Model) -> list[Layer]:
-    """The activations with maps, or where a network has none of its own, its convolutions. Unmet without either."""
-    for kind in ("activation", "convolution"):
-        found = [layer for layer in model.layers if layer.kind == kind and layer.has_maps]
-        if found:
-            return found
-    raise errors.Unmet(f"{model.name} has no activation and no convolution with maps")
-
-
 def _table(found: Sequence[Census], pictures: int) -> Table:
     columns = ["layer", "maps", "never active", "saturated", "near-duplicates"]
-    rows = [
-        [one.layer.name, len(one.dead), *(int(some.sum()) for some in (one.dead, one.saturated, one.doubled))]
-        for one in found
-    ]
-    if pictures > 1:
-        columns.append("silent for a picture")
-        rows = [[*row, int((one.silent > 0).sum())] for row, one in zip(rows, found, strict=True)]
-    return Table(tuple(columns), tuple(map(tuple, rows)), title="By layer")
+    columns += ["silent for a picture"] if pictures > 1 else []
+    rows: list[tuple[str | int, ...]] = []
+    for one in found:
+        counted = [one.dead, one.saturated, one.doubled, *([one.silent > 0] if pictures > 1 else [])]
+        rows.append((one.layer.name, len(one.dead), *(int(some.sum()) for some in counted)))
+    return Table(columns, rows, title="By layer")
 
 
 def _pictures(probes: Probes, tallies: Sequence[Tally], found: Sequence[Census], layers: int) -> list[Tiles]:
@@ -217,9 +118,3 @@ def _pictures(probes: Probes, tallies: Sequence[Tally], found: Sequence[Census],
         names = [str(place) for place in places]
         shown.append(Tiles(maps[places], names, title=title, unit="activation", marks=marks, opens=opens))
     return shown
-
-
-@hookimpl
-def cnnlens_visualisers() -> list[object]:
-    """What this plugin brings."""
-    return [dead_filters]
