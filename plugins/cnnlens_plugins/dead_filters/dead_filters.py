@@ -84,7 +84,7 @@ def curve_of(asleep: Sequence[int]) -> Curve:
 
 def _table(found: Sequence[Census], pictures: int) -> Table:
     columns = ["layer", "maps", "never active", "saturated", "near-duplicates"]
-    columns += ["silent for a picture"] if pictures > 1 else []
+    columns += ["silent at least once"] if pictures > 1 else []
     rows: list[tuple[str | int, ...]] = []
     for one in found:
         counted = [one.dead, one.saturated, one.doubled, *([one.silent > 0] if pictures > 1 else [])]
