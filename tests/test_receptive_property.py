@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 from engines import run_on
 from needs import need
 
 import cnnlens
+
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # which is meant
 
 CASES = range(250)  #: nets, each asked at several units
 MAXIMA = range(40)
