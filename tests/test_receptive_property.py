@@ -8,6 +8,7 @@ is compared with the one around all pixels that have a gradient, else with the v
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,16 @@ CASES = range(250)  #: nets, each asked at several units
 MAXIMA = range(40)
 UNITS = 6
 CHANNELS = 4
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """On nets so small several threads wait for each other ten times as long as they work."""
+    torch = need("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @dataclass
