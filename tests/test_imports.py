@@ -27,7 +27,7 @@ PUBLIC = [
     "Approximate", "Array", "Bars", "Call", "CallInfo", "Candidate", "CnnlensError", "Cost", "Curve",
     "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
     "KernelsLayer", "Layer", "LayerOf", "Link", "MapsLayer", "Model", "Note", "Outline", "Panel",
-    "Picture", "PlacesLayers", "Probe", "ReceptiveField", "Result", "Sheet", "Table", "Tape", "Target", "Tiles",
+    "Picture", "PlacesLayers", "Probe", "Probes", "ReceptiveField", "Result", "Sheet", "Table", "Tape", "Target", "Tiles",
     "Trace", "Verdict", "Visualiser", "attributed", "candidates", "cover_of", "difference", "doctor",
     "enlarged", "errors", "fold", "hookimpl", "inspect", "interpolation", "join_channels", "load",
     "look", "mark_of", "names_of", "open_image", "receptive_fields", "sheet", "view", "visualiser", "visualisers",
