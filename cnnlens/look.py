@@ -48,7 +48,7 @@ def look(
     chosen = _known(visualiser)
     resolved, verdict = _settled(chosen, settings, model)
     probe = _probe(model, image, chosen, target, progress)
-    return _looked(model, probe, chosen, resolved, verdict)
+    return _looked(model, probe, chosen, resolved, verdict, progress)
 
 
 def _settled(
@@ -62,13 +62,18 @@ def _settled(
 
 
 def _looked(
-    model: Model, probe: Probe | None, chosen: AnyVisualiser, resolved: dict[str, Any], verdict: Verdict
+    model: Model,
+    probe: Probe | None,
+    chosen: AnyVisualiser,
+    resolved: dict[str, Any],
+    verdict: Verdict,
+    progress: Progress | None,
 ) -> Result:
     """Run what was settled, and see what is wrong with it."""
     with model.lock:
         batch = _batch(model, chosen, resolved)
         compiled, started = model.compiling, time.perf_counter()
-        panels = _called(chosen, model, probe, resolved)
+        panels = _called(chosen, model, probe, resolved, progress)
         panels += diagnose(model, probe, panels, chosen.needs, resolved, chosen.by_target)
         notes, precision = rounded(model, probe, chosen, resolved)
         panels += notes
@@ -110,13 +115,13 @@ def sheet(
     if len(images) > 1:  # a damaged one, the last of a folder, would cost all that was done before
         for image in images:
             open_image(image)
-    results = [_looked(model, None, *one) for one in settled if not one[0].reads_image]
+    results = [_looked(model, None, *one, progress) for one in settled if not one[0].reads_image]
     reading = [one for one in settled if one[0].reads_image]
     for image in images if reading else ():
         first = Probe(model, image)
         for number, target in enumerate(targets):
             probe = first.towards(target, progress)
-            results += [_looked(model, probe, *one) for one in reading if number == 0 or one[0].by_target]
+            results += [_looked(model, probe, *one, progress) for one in reading if number == 0 or one[0].by_target]
     return Sheet(tuple(results))
 
 
@@ -165,10 +170,15 @@ def _probe(
 
 
 def _called(
-    chosen: AnyVisualiser, model: Model, probe: Probe | None, settings: Mapping[str, Any]
+    chosen: AnyVisualiser,
+    model: Model,
+    probe: Probe | None,
+    settings: Mapping[str, Any],
+    progress: Progress | None,
 ) -> tuple[Panel, ...]:
+    handed = (progress,) if chosen.counts else ()
     try:
-        answer = chosen(model if probe is None else probe, **settings)
+        answer = chosen(model if probe is None else probe, *handed, **settings)
     except CnnlensError:
         raise
     except Exception as error:
