@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 from cnnlens import Model, Target, errors
 
@@ -44,41 +46,62 @@ def place_asked(place: str, layer: str, sides: tuple[int, ...]) -> tuple[int, ..
     return found
 
 
-def targets_of(model: Model, what: str, layer: str, units: str, place: str) -> tuple[list[int], list[Target], list[str]]:
-    """The numbers of what is asked for, a target for each, and their names."""
+@dataclass(frozen=True)
+class Asked:
+    """A target for each picture, its number (of the map, or the class) and its name."""
+
+    numbers: list[int]
+    targets: list[Target]
+    names: list[str]
+    of: str
+
+
+def asked_for(model: Model, what: str, layer: str, units: str, place: str) -> Asked:
+    """What settings ask for; BadSetting, UnknownName or BadInput where that is nothing."""
     if what == "class":
         return _classes(model, units)
     *sides, count = model.layer(layer).shape
     numbers = channels_asked(units, layer, count)
     if what == "channel":
-        texts = [f"{layer}[{n}]" for n in numbers]
+        texts, of = [f"{layer}[{n}]" for n in numbers], f"{layer}: channels (mean of the map)"
     else:
-        at = ",".join(map(str, place_asked(place, layer, tuple(sides))))
-        texts = [f"{layer}[{at},{n}]" for n in numbers]
-    return numbers, [model.target(text) for text in texts], [str(n) for n in numbers]
+        at = place_asked(place, layer, tuple(sides))
+        texts = [f"{layer}[{','.join(map(str, (n, *at)))}]" for n in numbers]
+        of = f"{layer}: units at {', '.join(map(str, at))}"
+    return Asked(numbers, [model.target(text) for text in texts], [str(n) for n in numbers], of)
 
 
-def _classes(model: Model, units: str) -> tuple[list[int], list[Target], list[str]]:
+def _classes(model: Model, units: str) -> Asked:
     """Classes by number, span or name; a name may hold commas."""
-    asked: dict[int, Target] = {}
-    try:
-        parts = [units] if not _SPAN.fullmatch(units.strip()) else []
-        targets = [model.target(part) for part in parts]
-    except errors.CnnlensError:
-        targets = []
-    if not targets:
-        for part in (part.strip() for part in units.split(",")):
-            span = _SPAN.fullmatch(part)
-            texts = [part] if not span else [str(n) for n in range(int(span[1]), min(int(span[2]), int(span[1]) + MOST) + 1)]
-            targets += [model.target(text) for text in texts]
-    for target in targets:
-        if target.index is None:
-            raise errors.BadSetting(f"maximise: setting 'units': {target.text!r} is no class by number or name")
-        asked[target.index] = target
-    _held_to_most(asked)
-    return list(asked), list(asked.values()), [model.class_name(index) for index in asked]
+    if reason := model.why_no("classes"):
+        raise errors.Unmet(f"maximise: {model.name} has no classes to ask for: {reason}")
+    found: dict[int, str] = {}
+    for text in _texts(units, model):
+        target = model.target(text)
+        if target.index is None or target.index >= model.outputs[-1]:
+            raise errors.BadSetting(
+                f"maximise: setting 'units' should be classes by number or name, got {text!r}; "
+                f"{model.name} has {model.outputs[-1]} classes"
+            )
+        found[target.index] = model.class_name(target.index)
+    _held_to_most(found)
+    return Asked(list(found), [Target.of_class(index) for index in found], list(found.values()), "classes (score)")
 
 
-def _held_to_most(found: dict[int, object] | dict[int, None] | dict[int, Target]) -> None:
+def _texts(units: str, model: Model) -> Iterator[str]:
+    """Each class that is asked for: the whole, where a class is called that, else what stands between commas."""
+    if units.strip().lower() in (name.lower() for name in model.classes or ()):
+        yield units
+        return
+    for part in (part.strip() for part in units.split(",")):
+        span = _SPAN.fullmatch(part)
+        if span is None:
+            yield part
+        else:
+            last = min(int(span[2]), int(span[1]) + MOST)  # one more than may be, and it is refused
+            yield from (str(n) for n in range(int(span[1]), last + 1))
+
+
+def _held_to_most(found: Collection[int]) -> None:
     if len(found) > MOST:
         raise errors.BadSetting(f"maximise: setting 'units' should name at most {MOST}")

@@ -6,6 +6,7 @@ in colours that do not go together in photographs. That changes the way that is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,10 @@ class Canvas:
         self._mixing = mixing.astype(dtype)
         self._shape = (channels, *frequency.shape)
 
-    def noise(self, seed: int, numbers: list[int], strength: float = 0.01) -> Numbers:
-        """Spectra to begin with, one for each of the numbers; that of a number is the same whatever others there are."""
+    def noise(self, seed: int, numbers: Sequence[int], strength: float = 0.01, again: int = 0) -> Numbers:
+        """Spectra to begin with, or to begin `again` with, one for each of the numbers; whatever others there are."""
         kind = np.result_type(self.dtype, np.complex64)
-        drawn = [np.random.default_rng((seed, n)).standard_normal((*self._shape, 2)) for n in numbers]
+        drawn = [np.random.default_rng((seed, n, again)).standard_normal((*self._shape, 2)) for n in numbers]
         return np.stack([strength * (d[..., 0] + 1j * d[..., 1]) for d in drawn]).astype(kind)
 
     def pictures(self, spectra: Numbers) -> Numbers:

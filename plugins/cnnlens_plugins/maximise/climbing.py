@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from cnnlens import Array, interpolation
 from .canvas import Canvas, Numbers
 from .shaking import Shake, shake
 
-LOUDER = 30  #: steps in which noise that nothing answers to gets stronger
+FAINT = 0.01  #: the strength of the noise: nearly grey
+AGAIN = 40  #: how often it is begun again from other noise, 1.2 times as strong each time
 
 #: Pictures (n, h, w, c) in [0, 1] → values (n,) and gradients (n, h, w, c).
 Slope = Callable[[Array], tuple[Array, Array]]
@@ -60,37 +61,49 @@ class Climbed:
     values: Array
 
 
+def joined(rounds: Sequence[Climbed]) -> Climbed:
+    """Several climbs as one."""
+    pictures, start, end = (
+        np.concatenate([getattr(one, name) for one in rounds]) for name in ("pictures", "start", "end")
+    )
+    return Climbed(pictures, start, end, np.concatenate([one.values for one in rounds], 1))
+
+
 def climbed(
     slope: Slope,
     way: Way,
-    spectra: Numbers,
+    noise: Callable[[float, int], Numbers],
     steps: int,
     rate: float,
     strength: float,
     rng: np.random.Generator,
     tick: Callable[[int], None],
 ) -> Climbed:
-    """`steps` of Adam (Kingma & Ba, 2015) upwards, each under another shake; all pictures under the same.
+    """`steps` of Adam (Kingma & Ba, 2015) upwards from noise, each under another shake; all pictures under the same.
 
-    Adam's moments do not ask how large a value is, so that every layer is climbed with one rate. A picture that nothing
-    answers to gets stronger until something does.
+    Adam does not ask how large a gradient is, so that every layer is climbed with one rate. Where nothing answers
+    yet, there is no way up: it is begun again from other noise, a little stronger. `noise(strength, again)` gives it.
     """
+    spectra = noise(FAINT, 0)
     start = slope(way.show(spectra, None)[1])[0]
-    mean, square, values = np.zeros_like(spectra), np.zeros_like(_parts(spectra)), []
+    mean, square, values = np.zeros_like(_parts(spectra)), np.zeros_like(_parts(spectra)), []
+    answered = np.zeros(len(spectra), bool)
     for step in range(1, steps + 1):
         seen = shake(rng, way.canvas.size, strength, way.canvas.dtype) if strength else None
         pictures, shown = way.show(spectra, seen)
         found, gradients = slope(shown)
         values.append(found)
-        pull = way.pull(gradients, pictures, seen)
+        answered |= gradients.reshape(len(gradients), -1).any(1)
+        pull = _parts(way.pull(gradients, pictures, seen))
         mean += 0.1 * (pull - mean)
-        square += 0.001 * (_parts(pull) ** 2 - square)
-        even = np.sqrt(square) + 1e-12
-        even *= (1 - 0.9**step) / np.sqrt(1 - 0.999**step) / rate
-        silent = ~gradients.reshape(len(gradients), -1).any(1)
-        spectra = spectra + _whole(_parts(mean) / even, spectra.dtype)
-        if silent.any() and step <= LOUDER:
-            spectra[silent] *= spectra.dtype.type(1.2)
+        square += 0.001 * (pull * pull - square)
+        even = np.sqrt(square)
+        even += 1e-12
+        move = mean / even
+        move *= rate * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        spectra = spectra + move.view(spectra.dtype)
+        if not answered.all() and step <= AGAIN:
+            spectra[~answered] = noise(FAINT * 1.2**step, step)[~answered]
         tick(step)
     pictures, shown = way.show(spectra, None)
     return Climbed(np.moveaxis(pictures, 1, -1), start, slope(shown)[0], np.asarray(values))
@@ -99,7 +112,3 @@ def climbed(
 def _parts(spectra: Numbers) -> Numbers:
     """Real and imaginary parts side by side: (…, w) → (…, 2 w)."""
     return np.ascontiguousarray(spectra).view(spectra.real.dtype)
-
-
-def _whole(parts: Numbers, kind: Any) -> Numbers:
-    return np.ascontiguousarray(parts).view(kind)

@@ -7,11 +7,26 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from cnnlens import Approximate, Cost, Curve, Field, Impossible, MapsLayer, Model, Note, Target, Tiles, errors, visualiser
+from cnnlens import (
+    Approximate,
+    Array,
+    Cost,
+    Curve,
+    Field,
+    Impossible,
+    MapsLayer,
+    Model,
+    Note,
+    Table,
+    Tiles,
+    errors,
+    visualiser,
+)
 
-from .asked import targets_of
-from .canvas import Canvas
-from .climbing import Climbed, Way, climbed
+from .asked import asked_for
+from .canvas import Canvas, Numbers
+from .climbing import Way, climbed, joined
+from .showing import shown
 
 Progress = Callable[[int, int], None]
 ENOUGH = 64  #: steps, from which on a picture has taken shape
@@ -28,7 +43,8 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | I
 def cost(model: Model, settings: Mapping[str, Any]) -> Cost:
     """A pass forwards and backwards a step and picture, and one before and after."""
     try:
-        count = len(_targets(model, settings)[0])
+        asked = asked_for(model, *(settings[name] for name in ("what", "layer", "units", "place")))
+        count = len(asked.targets)
     except errors.UsageError:  # told where it is run
         count = 1
     return Cost(count * (settings["steps"] + 2), count * settings["steps"])
@@ -65,25 +81,54 @@ def maximise(
     ] = 1.0,
     rate: Annotated[float, Field(gt=0, le=1, description="how far a step goes")] = 0.05,
     seed: Annotated[int, Field(ge=0, le=2**32 - 1, description="for the noise it begins with, and for shaking")] = 0,
-) -> tuple[Tiles | Curve | Note, ...]:
+) -> tuple[Tiles | Table | Curve | Note, ...]:
     """The picture that a map, one unit of it, or a class answers most to, climbed from noise along the gradient.
 
+    No photograph is asked: what is shown is what the network would like best, drawn from nothing. The picture is made of
+    waves in colours that do not go together in photographs, so that a step moves all of it; before each step it is
+    shifted, scaled and turned a little, all pictures alike, so that what answers only to this very place is not found.
+    With `shake` at 0 values are higher and pictures mostly noise. Values are those of the pictures as they are shown,
+    beside those of the noise that they began with: how much higher is a question to the network, and the same for
+    another seed only roughly. Another seed gives another picture, and where several differ, all of them are answers.
+
+    A network that takes pictures of any size is run at the `size`; one that takes its own alone is shown the picture
+    enlarged. Time goes with its pixels.
     """
-    sized, canvas_size, told = _sized(model, size)
-    numbers, targets, names = _targets(sized, {"what": what, "layer": layer, "units": units, "place": place})
-    canvas = Canvas(*canvas_size, model.input.channels)
-    way = Way(canvas, (sized.input.height, sized.input.width))
-    slopes, at_once = sized.slopes(targets), sized.batch_for(gradients=True)
-    found = []
-    for start in range(0, len(targets), at_once):
-        some = slice(start, min(start + at_once, len(targets)))
-        rng = np.random.default_rng((seed, 2**32))
-        done, total = steps * start, steps * len(targets)
-        step = (some.stop - some.start) 
-        def tick(n: int) -> None:
+    sized, canvas, enlarged = _ways(model, size)
+    asked = asked_for(sized, what, layer, units, place)
+    slopes, at_once, rounds = sized.slopes(asked.targets), sized.batch_for(gradients=True), []
+    way, total = Way(canvas, (sized.input.height, sized.input.width)), steps * len(asked.targets)
+    for start in range(0, len(asked.targets), at_once):
+        some = slice(start, min(start + at_once, len(asked.targets)))
+
+        def tick(step: int, some: slice = some) -> None:
             if progress is not None:
-                progress(done + step * n, total)
-        spectra = canvas.noise(seed, numbers[some])
-        found.append(climbed(lambda x: slopes(x, some), way, spectra, steps, rate, shake, rng, tick))
-    joined = Climbed(*(np.concatenate([getattr(f, name) for f in found], axis) for name, axis in (("pictures", 0), ("start", 0), ("end", 0), ("values", 1))))
-    return panels(joined, names, targets)
+                progress(steps * some.start + step * (some.stop - some.start), total)
+
+        def slope(pictures: Array, some: slice = some) -> tuple[Array, Array]:
+            return slopes(pictures, some)
+
+        def noise(strength: float, again: int, some: slice = some) -> Numbers:
+            return canvas.noise(seed, asked.numbers[some], strength, again)
+
+        shaking = np.random.default_rng((seed, 1))  # every round is shaken alike: who is asked beside does not matter
+        rounds.append(climbed(slope, way, noise, steps, rate, shake, shaking, tick))
+    return shown(joined(rounds), asked, enlarged)
+
+
+def _ways(model: Model, size: int | None) -> tuple[Model, Canvas, str]:
+    """The model at the size, or its own; the canvas; and a sentence where the one is enlarged to the other."""
+    spec = model.input
+    height, width = spec.height, spec.width
+    if size is not None:
+        height, width = size, max(1, round(size * spec.width / spec.height))
+    canvas = Canvas(height, width, spec.channels)
+    try:
+        return model.sized(height, width), canvas, ""
+    except (errors.BadInput, errors.Unmet) as error:
+        if height > spec.height:
+            raise errors.BadSetting(
+                f"maximise: setting 'size' should be at most {spec.height}: {model.name} takes no larger picture ({error})"
+            ) from error
+        own = f"{spec.height}×{spec.width}"
+        return model, canvas, f"{model.name} takes no picture but of {own}: it was shown these enlarged to that."
