@@ -121,7 +121,9 @@ def sheet(
         first = Probe(model, image)
         for number, target in enumerate(targets):
             probe = first.towards(target, progress)
-            results += [_looked(model, probe, *one, progress) for one in reading if number == 0 or one[0].by_target]
+            results += [
+                _looked(model, probe, *one, progress) for one in reading if number == 0 or one[0].by_target
+            ]
     return Sheet(tuple(results))
 
 

@@ -5,7 +5,8 @@ Before the star of the signature stands what cnnlens hands over, after it what t
     @visualiser(title="Occlusion")
     def occlusion(probe: Probe, *, window: Annotated[int, Field(ge=2)] = 16) -> Heatmap: ...
 
-What reads a model alone and takes long may be handed the progress too: `(model: Model, progress: Progress | None = None, *, …)`.
+What reads a model alone and takes long may be handed the progress too, behind it:
+`(model: Model, progress: Progress | None = None, *, …)`.
 """
 
 from __future__ import annotations

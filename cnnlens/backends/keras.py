@@ -130,7 +130,12 @@ class KerasModel(Model):
     def reading(self, spec: InputSpec) -> Model:
         """The same network under another preprocessing: looked over anew."""
         return type(self)(
-            self.native, preprocess=spec, classes=self.classes, name=self.name, output=self._asked, facts=self.facts
+            self.native,
+            preprocess=spec,
+            classes=self.classes,
+            name=self.name,
+            output=self._asked,
+            facts=self.facts,
         )
 
     def replay(self, fed: Array, *, keep: Sequence[str] = (), at: str = "input") -> Replay:

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+import cnnlens
+from cnnlens import Curve, Model, Note, Table, Tiles, errors, look
+from cnnlens.testing import assert_untouched, check_visualiser, snapshot, tiny_model, tiny_torch
 from cnnlens_plugins.maximise import maximise
 from cnnlens_plugins.maximise.asked import channels_asked
 from cnnlens_plugins.maximise.canvas import COLOURS, Canvas
 from cnnlens_plugins.maximise.climbing import Way
 from cnnlens_plugins.maximise.shaking import shake
-
-import cnnlens
-from cnnlens import Curve, Model, Note, Table, Tiles, errors, look
-from cnnlens.testing import assert_untouched, check_visualiser, snapshot, tiny_model, tiny_torch
 
 SIZES = [(8, 8), (7, 9), (6, 11)]
 
@@ -187,10 +187,14 @@ def test_progress_and_stop(model: Model) -> None:
 
 
 def test_sizes() -> None:
-    """A network without a dense layer at the end of its maps takes any; another is shown it enlarged, and it is told."""
+    """A network that averages its maps takes any; another is shown it enlarged, and that is told."""
     torch = pytest.importorskip("torch")
     net = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 3)
+        torch.nn.Conv2d(3, 4, 3),
+        torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(4, 3),
     )
     free = cnnlens.wrap(net, preprocess={"size": 24})
     before = snapshot(free)
@@ -255,7 +259,9 @@ def test_verdict_and_cost(model: Model) -> None:
 def test_other_counts_of_channels() -> None:
     torch = pytest.importorskip("torch")
     for channels, tiles in ((1, 2), (2, 4)):
-        net = torch.nn.Sequential(torch.nn.Conv2d(channels, 3, 3), torch.nn.Flatten(), torch.nn.Linear(3 * 36, 2))
+        net = torch.nn.Sequential(
+            torch.nn.Conv2d(channels, 3, 3), torch.nn.Flatten(), torch.nn.Linear(3 * 36, 2)
+        )
         model = cnnlens.wrap(net, preprocess={"size": 8, "channels": channels})
         result = look(model, None, maximise, layer="0", units="0,2", steps=64)
         assert result.panels[0].values.shape == (tiles, 8, 8)  # type: ignore[union-attr]

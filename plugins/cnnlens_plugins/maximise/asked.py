@@ -42,7 +42,9 @@ def place_asked(place: str, layer: str, sides: tuple[int, ...]) -> tuple[int, ..
     found = tuple(map(int, parts))
     if any(at >= side for at, side in zip(found, sides, strict=True)):
         shape = "×".join(map(str, sides))
-        raise errors.BadSetting(f"maximise: setting 'place': {place!r} is not on a map of {layer}, {shape} places")
+        raise errors.BadSetting(
+            f"maximise: setting 'place': {place!r} is not on a map of {layer}, {shape} places"
+        )
     return found
 
 
@@ -85,7 +87,9 @@ def _classes(model: Model, units: str) -> Asked:
             )
         found[target.index] = model.class_name(target.index)
     _held_to_most(found)
-    return Asked(list(found), [Target.of_class(index) for index in found], list(found.values()), "classes (score)")
+    return Asked(
+        list(found), [Target.of_class(index) for index in found], list(found.values()), "classes (score)"
+    )
 
 
 def _texts(units: str, model: Model) -> Iterator[str]:

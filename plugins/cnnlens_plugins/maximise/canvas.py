@@ -46,7 +46,9 @@ class Canvas:
     def pictures(self, spectra: Numbers) -> Numbers:
         """The pictures (n, channels, h, w) that spectra are."""
         waves = np.fft.irfft2(spectra * self._weight, s=self.size, norm="ortho")
-        return np.asarray(0.5 + 0.5 * np.tanh(0.5 * self._mixed(waves, self._mixing)))  # a sigmoid that overflows nowhere
+        return np.asarray(
+            0.5 + 0.5 * np.tanh(0.5 * self._mixed(waves, self._mixing))
+        )  # a sigmoid that overflows nowhere
 
     def pull(self, gradients: Numbers, pictures: Numbers) -> Numbers:
         """A gradient by the pictures → that by the spectra: by real parts, and by imaginary ones as imaginary parts."""

@@ -37,7 +37,9 @@ def judge(model: Model, settings: Mapping[str, Any]) -> Iterator[Approximate | I
     if reason := model.unreached("input"):
         yield Impossible(f"Maximise needs gradients at the picture: {reason}")
     if settings["steps"] < ENOUGH:
-        yield Approximate(f"{settings['steps']} steps are too few for a picture to take shape: {ENOUGH} or more do")
+        yield Approximate(
+            f"{settings['steps']} steps are too few for a picture to take shape: {ENOUGH} or more do"
+        )
 
 
 def cost(model: Model, settings: Mapping[str, Any]) -> Cost:
@@ -63,9 +65,14 @@ def maximise(
     model: Model,
     progress: Progress | None = None,
     *,
-    layer: Annotated[MapsLayer, Field(description="the layer whose maps are asked; a class needs none")] = "last",
+    layer: Annotated[
+        MapsLayer, Field(description="the layer whose maps are asked; a class needs none")
+    ] = "last",
     units: Annotated[
-        str, Field(coerce_numbers_to_str=True, description="which maps: 5, or 0,5,7, or 0-5; classes also by name")
+        str,
+        Field(
+            coerce_numbers_to_str=True, description="which maps: 5, or 0,5,7, or 0-5; classes also by name"
+        ),
     ] = "0-3",
     what: Annotated[
         Literal["channel", "unit", "class"],
@@ -77,22 +84,24 @@ def maximise(
         int | None, Field(ge=16, le=1024, description="rows of the picture; left out, the model's own")
     ] = None,
     shake: Annotated[
-        float, Field(ge=0, le=3, description="how far it is shifted, scaled and turned before each step; 0 is not")
+        float,
+        Field(ge=0, le=3, description="how far it is shifted, scaled and turned before each step; 0 is not"),
     ] = 1.0,
     rate: Annotated[float, Field(gt=0, le=1, description="how far a step goes")] = 0.05,
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1, description="for the noise it begins with, and for shaking")] = 0,
+    seed: Annotated[
+        int, Field(ge=0, le=2**32 - 1, description="for the noise it begins with, and for shaking")
+    ] = 0,
 ) -> tuple[Tiles | Table | Curve | Note, ...]:
     """The picture that a map, one unit of it, or a class answers most to, climbed from noise along the gradient.
 
-    No photograph is asked: what is shown is what the network would like best, drawn from nothing. The picture is made of
-    waves in colours that do not go together in photographs, so that a step moves all of it; before each step it is
-    shifted, scaled and turned a little, all pictures alike, so that what answers only to this very place is not found.
-    With `shake` at 0 values are higher and pictures mostly noise. Values are those of the pictures as they are shown,
-    beside those of the noise that they began with: how much higher is a question to the network, and the same for
-    another seed only roughly. Another seed gives another picture, and where several differ, all of them are answers.
+    No photograph is asked: it is what the network would like best, drawn from nothing. The picture is made of waves, in
+    colours that do not go together in photographs, so that each step moves all of it. Before each step it is shifted,
+    scaled and turned a little, so that what is answered to only at this very place is not found; with `shake` at 0
+    values are higher and pictures mostly noise. Values are those of the pictures as they are shown, beside those of the
+    noise that they began with. Another seed gives another picture: where several differ, all of them are answers.
 
-    A network that takes pictures of any size is run at the `size`; one that takes its own alone is shown the picture
-    enlarged. Time goes with its pixels.
+    A network that takes pictures of any size is run at `size`, and time goes with its square; one that takes its own
+    alone is shown the picture enlarged.
     """
     sized, canvas, enlarged = _ways(model, size)
     asked = asked_for(sized, what, layer, units, place)
@@ -111,7 +120,9 @@ def maximise(
         def noise(strength: float, again: int, some: slice = some) -> Numbers:
             return canvas.noise(seed, asked.numbers[some], strength, again)
 
-        shaking = np.random.default_rng((seed, 1))  # every round is shaken alike: who is asked beside does not matter
+        shaking = np.random.default_rng(
+            (seed, 1)
+        )  # every round is shaken alike: who is asked beside does not matter
         rounds.append(climbed(slope, way, noise, steps, rate, shake, shaking, tick))
     return shown(joined(rounds), asked, enlarged)
 
@@ -128,7 +139,12 @@ def _ways(model: Model, size: int | None) -> tuple[Model, Canvas, str]:
     except (errors.BadInput, errors.Unmet) as error:
         if height > spec.height:
             raise errors.BadSetting(
-                f"maximise: setting 'size' should be at most {spec.height}: {model.name} takes no larger picture ({error})"
+                f"maximise: setting 'size' should be at most {spec.height}: {model.name} "
+                f"takes no larger picture ({error})"
             ) from error
         own = f"{spec.height}×{spec.width}"
-        return model, canvas, f"{model.name} takes no picture but of {own}: it was shown these enlarged to that."
+        return (
+            model,
+            canvas,
+            f"{model.name} takes no picture but of {own}: it was shown these enlarged to that.",
+        )

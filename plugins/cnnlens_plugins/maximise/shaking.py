@@ -37,7 +37,7 @@ class Shake:
 
 
 def shake(rng: np.random.Generator, size: tuple[int, int], strength: float, dtype: Any = np.float32) -> Shake:
-    """A shake as Lucid's: up to 8 pixels, 10 % and 10 degrees, then up to 4 pixels more; of 224, and times `strength`."""
+    """A shake as Lucid's: up to 8 pixels of 224, 10 % and 10 degrees, then up to 4 pixels more; times `strength`."""
     height, width = size
     reach = strength * min(size) / 224
     before, after = rng.uniform(-8, 8, 2) * reach, rng.uniform(-4, 4, 2) * reach

@@ -18,7 +18,11 @@ def shown(found: Climbed, asked: Asked, enlarged: str) -> tuple[Tiles | Table | 
     ]
     unit = asked.targets[0].unit
     tiles = _tiles(found.pictures, names, asked.of, np.flatnonzero(found.end <= found.start).tolist())
-    columns = ("channel" if unit == "activation" else "class", f"{unit} of the noise", f"{unit} of the picture")
+    columns = (
+        "channel" if unit == "activation" else "class",
+        f"{unit} of the noise",
+        f"{unit} of the picture",
+    )
     rows = [
         (name, float(f"{before:.4g}"), float(f"{after:.4g}"))
         for name, before, after in zip(asked.names, found.start, found.end, strict=True)
@@ -45,7 +49,7 @@ def _told(found: Climbed, asked: Asked, enlarged: str) -> list[str]:
     told = [enlarged] if enlarged else []
     if lower:
         told.append(
-            f"{', '.join(lower)}: no picture was found that is answered to more than noise is. It may answer to nothing, "
-            "or only to what no gradient leads to: another seed, or more steps."
+            f"{', '.join(lower)}: no picture was found that is answered to more than noise is. It may answer "
+            "to nothing, or only to what no gradient leads to: another seed, or more steps."
         )
     return told
