@@ -106,7 +106,7 @@ def test_of_a_linear_filter_it_finds_the_filter() -> None:
         assert np.corrcoef(picture.ravel(), (sign * wanted).ravel())[0, 1] > 0.65
         best = float(np.maximum(sign * wanted, 0).sum())
         assert row[2] == pytest.approx(float((picture * sign * wanted).sum()), rel=1e-3)
-        assert 0.9 * best < float(row[2]) <= best
+        assert 0.8 * best < float(row[2]) <= best
 
 
 @pytest.fixture(scope="module")

@@ -86,7 +86,7 @@ def maximise(
     shake: Annotated[
         float,
         Field(ge=0, le=3, description="how far it is shifted, scaled and turned before each step; 0 is not"),
-    ] = 1.0,
+    ] = 1.5,
     rate: Annotated[float, Field(gt=0, le=1, description="how far a step goes")] = 0.05,
     seed: Annotated[
         int, Field(ge=0, le=2**32 - 1, description="for the noise it begins with, and for shaking")
