@@ -1,7 +1,7 @@
 """Draw what channels and classes answer most to on one sheet: `python docs/make_maximised.py`.
 
-Rows are layers of EfficientNet-Lite0, from early to late, and classes; each picture is climbed from noise. `--channels`,
-`--steps` and `--side` draw others; `--out FILE` leaves the page's picture as it is.
+Rows are layers of EfficientNet-Lite0, from early to late, and classes; each picture is climbed from noise.
+`--channels`, `--steps` and `--side` draw others; `--out FILE` leaves the page's picture as it is.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def main() -> None:
         )  # fmt: skip
         tiles = found.panels[0]
         assert isinstance(tiles, cnnlens.Tiles)
-        print(layer or "classes", f"{time.perf_counter() - started:.0f} s", *tiles.names, sep="  ", flush=True)
+        print(
+            layer or "classes", f"{time.perf_counter() - started:.0f} s", *tiles.names, sep="  ", flush=True
+        )
         rows.append((layer, tiles))
     drawn = sheet(rows).quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     drawn.save(given.out, optimize=True)

@@ -60,5 +60,5 @@ def one_too_many(model: Model, progress: Progress | None = None, more: int = 3) 
 
 @pytest.mark.parametrize("function", [without_default, of_another_kind, of_a_probe, one_too_many])
 def test_anything_else_before_the_star_is_refused(function: Any) -> None:
-    with pytest.raises(BadSetting, match="before the star stands|counts progress itself"):
+    with pytest.raises(BadSetting, match=r"before the star stands|counts progress itself"):
         visualiser(title="No")(function)

@@ -45,7 +45,9 @@ def test_each_picture_has_its_own_target(model: Model) -> None:
             values, gradients = slopes(x)
             for i, target in enumerate(targets):
                 own = model.trace(x[i : i + 1], watch=("input", *target.layers), target=target)
-                assert values[i] == pytest.approx(target.value(own.scores, own.activations)[0], rel=1e-4, abs=1e-5)
+                assert values[i] == pytest.approx(
+                    target.value(own.scores, own.activations)[0], rel=1e-4, abs=1e-5
+                )
                 wanted = own.gradients["input"][0]
                 np.testing.assert_allclose(gradients[i], wanted, atol=1e-4 * max(1e-6, np.abs(wanted).max()))
             some_values, some = slopes(x[1:], slice(1, None))

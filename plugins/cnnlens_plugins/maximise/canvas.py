@@ -63,7 +63,7 @@ class Canvas:
 
 
 def _strengths(height: int, width: int) -> Numbers:
-    """How much each wave counts, (h, w // 2 + 1): less with its frequency f, to the power 1.4, and still less where fine.
+    """How much each wave counts, (h, w // 2 + 1): less with its frequency f, to the power 1.4, and less where fine.
 
     Lucid has f to the power 1 and no more. With that, channels of the last layers drown in a fine pattern that the
     network reacts to and nobody can see anything in.
@@ -72,4 +72,6 @@ def _strengths(height: int, width: int) -> Numbers:
     bounded = np.maximum(frequency, 1 / max(height, width))
     strengths = bounded**-POWER * np.exp(-((frequency / FINEST) ** 2))
     strengths[0, 0] *= LEVEL
-    return np.asarray(strengths * (1 / bounded).sum() / strengths.sum() / 6)  # together as much as Lucid's, and calmer
+    return np.asarray(
+        strengths * (1 / bounded).sum() / strengths.sum() / 6
+    )  # together as much as Lucid's, and calmer

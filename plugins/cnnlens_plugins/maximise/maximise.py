@@ -120,9 +120,7 @@ def maximise(
         def noise(strength: float, again: int, some: slice = some) -> Numbers:
             return canvas.noise(seed, asked.numbers[some], strength, again)
 
-        shaking = np.random.default_rng(
-            (seed, 1)
-        )  # every round is shaken alike: who is asked beside does not matter
+        shaking = np.random.default_rng((seed, 1))  # alike in each round: who is asked beside does not matter
         rounds.append(climbed(slope, way, noise, steps, rate, shake, shaking, tick))
     return shown(joined(rounds), asked, enlarged)
 
@@ -143,8 +141,5 @@ def _ways(model: Model, size: int | None) -> tuple[Model, Canvas, str]:
                 f"takes no larger picture ({error})"
             ) from error
         own = f"{spec.height}×{spec.width}"
-        return (
-            model,
-            canvas,
-            f"{model.name} takes no picture but of {own}: it was shown these enlarged to that.",
-        )
+        told = f"{model.name} takes no picture but of {own}: it was shown these enlarged to that."
+        return model, canvas, told
