@@ -17,7 +17,7 @@ import cnnlens
 from cnnlens.demo import demo_model
 
 PLACE = Path(__file__).parent / "pictures" / "maximised.png"
-MOST, COLOURS, NAME, GAP = 400_000, 160, 14, 4
+MOST, COLOURS, NAME, GAP = 400_000, 256, 14, 4
 LAYERS = ("_blocks.2", "_blocks.6", "_blocks.10", "_blocks.15")
 CLASSES = "340,967,94,980"  # zebra, espresso, hummingbird, volcano
 
@@ -44,7 +44,7 @@ def main() -> None:
             layer or "classes", f"{time.perf_counter() - started:.0f} s", *tiles.names, sep="  ", flush=True
         )
         rows.append((layer, tiles))
-    drawn = sheet(rows).quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    drawn = sheet(rows).quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     drawn.save(given.out, optimize=True)
     size = given.out.stat().st_size
     print(f"{given.out}: {size / 1000:.0f} kB")

@@ -119,6 +119,7 @@ SEEN_BY_TYPES: dict[str, set[str]] = {
     "hookspecs": {"visualiser"},
     "precision": {"model"},
     "render": {"result"},
+    "slopes": {"model"},
     "targets": {"model"},
 }
 

@@ -70,6 +70,9 @@ def _net(name: str) -> tuple[cnnlens.Model, Any, Any]:
 
 
 def _lucents(render: Any, net: Any, layer: str, size: int | None) -> Callable[[], Any]:
+    kornia, geometry = importlib.import_module("kornia"), importlib.import_module("kornia.geometry.transform")
+    for name in ("get_rotation_matrix2d", "warp_affine"):  # lucent asks for them where kornia 0.4 had them
+        setattr(kornia, name, getattr(geometry, name))
     param = importlib.import_module("lucent.optvis.param")
     objectives = importlib.import_module("lucent.optvis.objectives")
     asked = objectives.channel(layer.replace(".", "_"), CHANNEL)

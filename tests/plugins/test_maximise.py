@@ -269,4 +269,4 @@ def test_other_counts_of_channels() -> None:
 
 @pytest.mark.timeout(300)
 def test_the_contract() -> None:
-    check_visualiser(maximise)
+    check_visualiser(maximise, steps=8)
