@@ -57,6 +57,7 @@ def _net(name: str) -> tuple[cnnlens.Model, Any, Any]:
     """Ours, the module as users hand it to lucent, and torch."""
     if name != "EfficientNet-Lite0":
         bare = Bare(name)
+        _awake(bare)
         return bare.model, bare.peers, bare.torch
     import copy
 
@@ -67,6 +68,20 @@ def _net(name: str) -> tuple[cnnlens.Model, Any, Any]:
     torch.set_num_threads(THREADS)
     model = demo_model()
     return model, copy.deepcopy(model.native).eval(), torch
+
+
+def _awake(bare: Bare) -> None:
+    """Batch norms with statistics of their own, or random layers hand on next to nothing of what they are fed."""
+    norms = [part for part in bare.net.modules() if isinstance(part, bare.torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over what is seen
+        norm.train()
+    with bare.torch.no_grad():
+        bare.net(bare.torch.rand(8, 3, SIDE, SIDE) * 4 - 2)
+    for norm in norms:
+        norm.eval()
+    bare.peers.load_state_dict(bare.net.state_dict())
 
 
 def _lucents(render: Any, net: Any, layer: str, size: int | None) -> Callable[[], Any]:
