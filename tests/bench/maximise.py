@@ -40,8 +40,8 @@ def _rows(name: str, layer: str, channel: int, turns: int) -> Iterator[Row]:
     equal = _rises([float(cell) for cell in ours().panels[1].rows[0][1:]], "ours")
     what = f"maximise, {STEPS} steps at {SIDE} px, {name} {layer}"
     yield cost(
-        what, "as many passes to the layer and back", ours, _floor(model, layer, channel, torch), asked=None, equal=equal,
-        turns=turns,
+        what, "as many passes to the layer and back", ours, _floor(model, layer, channel, torch),
+        asked=None, equal=equal, turns=turns,
     )  # fmt: skip
     try:
         render = importlib.import_module("lucent.optvis.render")
