@@ -72,6 +72,17 @@ def in_batches(
         filled = True
 
 
+def held_to_three(model: Model, three: Array, names: Sequence[str]) -> Replay | None:
+    """A replay of passes over pictures that gives for these three (3, h, w, c) what the model gives; None where not."""
+
+    def ran(
+        by: Model, batch: Array, watch: Sequence[str], target: Target | None, replay: Replay | None
+    ) -> Trace:
+        return by.trace(batch, watch=watch, target=target, replay=replay)
+
+    return _held_to_three(model, three, names, "input", None, ran)
+
+
 def _held_to_three(
     model: Model, three: Array, names: Sequence[str], at: str, image: Array | None, ran: Ran
 ) -> Replay | None:

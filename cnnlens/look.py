@@ -51,7 +51,7 @@ def look(
     chosen = _known(visualiser)
     resolved, verdict = _settled(chosen, settings, model)
     subject = _subject(model, image, chosen, target, progress)
-    return _looked(model, subject, chosen, resolved, verdict)
+    return _looked(model, subject, chosen, resolved, verdict, progress)
 
 
 def _settled(
@@ -65,7 +65,12 @@ def _settled(
 
 
 def _looked(
-    model: Model, subject: Subject, chosen: AnyVisualiser, resolved: dict[str, Any], verdict: Verdict
+    model: Model,
+    subject: Subject,
+    chosen: AnyVisualiser,
+    resolved: dict[str, Any],
+    verdict: Verdict,
+    progress: Progress | None,
 ) -> Result:
     """Run what was settled, and see what is wrong with it."""
     if isinstance(subject, Probe) and chosen.reads_several:
@@ -75,7 +80,7 @@ def _looked(
     with model.lock:
         batch = _batch(model, chosen, resolved)
         compiled, started = model.compiling, time.perf_counter()
-        panels = _called(chosen, model, subject, resolved)
+        panels = _called(chosen, model, subject, resolved, progress)
         if several:
             panels += diagnose_several(several, panels, chosen.needs, resolved)
         else:
@@ -123,18 +128,22 @@ def sheet(
     if len(images) > 1:  # a damaged one, the last of a folder, would cost all that was done before
         for image in images:
             open_image(image)
-    results = [_looked(model, None, *one) for one in settled if not one[0].reads_image]
+    results = [_looked(model, None, *one, progress) for one in settled if not one[0].reads_image]
     reading = [one for one in settled if one[0].reads_image]
     if len(images) > 1:
         for one in (one for one in reading if one[0].reads_several):
             asked = targets if one[0].by_target else targets[:1]
-            results += [_looked(model, Probes(model, images, target, progress), *one) for target in asked]
+            for target in asked:
+                several = Probes(model, images, target, progress)
+                results.append(_looked(model, several, *one, progress))
         reading = [one for one in reading if not one[0].reads_several]
     for image in images if reading else ():
         first = Probe(model, image)
         for number, target in enumerate(targets):
             probe = first.towards(target, progress)
-            results += [_looked(model, probe, *one) for one in reading if number == 0 or one[0].by_target]
+            results += [
+                _looked(model, probe, *one, progress) for one in reading if number == 0 or one[0].by_target
+            ]
     return Sheet(tuple(results))
 
 
@@ -194,10 +203,15 @@ def _are_pictures(images: Any) -> bool:
 
 
 def _called(
-    chosen: AnyVisualiser, model: Model, subject: Subject, settings: Mapping[str, Any]
+    chosen: AnyVisualiser,
+    model: Model,
+    subject: Subject,
+    settings: Mapping[str, Any],
+    progress: Progress | None,
 ) -> tuple[Panel, ...]:
+    handed = (progress,) if chosen.counts else ()
     try:
-        answer = chosen(model if subject is None else subject, **settings)
+        answer = chosen(model if subject is None else subject, *handed, **settings)
     except CnnlensError:
         raise
     except Exception as error:

@@ -7,6 +7,7 @@ facts it is constructed with. Everything else stands here once, for all framewor
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import threading
 from abc import ABC, abstractmethod
@@ -25,8 +26,9 @@ from .outputs import Output, is_output
 from .passes import Box, Fill, Pass, Replay, Trace
 from .precision import computing_in, read_precision
 from .preprocess import InputSpec
+from .slopes import Slopes
 from .tape import CallInfo, Share, Tape, altering
-from .targets import Target, probabilities
+from .targets import Target, probabilities, read_target
 
 
 class Model(ABC):
@@ -203,6 +205,35 @@ class Model(ABC):
             )
         return batches.in_batches(self, values, watch=watch, target=target, at=at, image=image)
 
+    def target(self, asked: str | int | Target) -> Target:
+        """What is asked by a text (`281`, `tabby`, `layer3[17]`, `a - b`, …) or a number; it opens no file."""
+        return read_target(asked, self)
+
+    def slopes(self, targets: Sequence[Target]) -> Slopes:
+        """The targets' values and gradients by the pixels of pictures, one target a picture, to be asked for again
+        and again: made ready once, and run no further than the targets read, where the backend can.
+
+        The model must stay as it is for as long as they are asked.
+        """
+        return Slopes(self, targets)
+
+    def sized(self, height: int, width: int) -> Model:
+        """The same network reading pictures of another size; itself where it reads that. They share one lock.
+
+        Raises BadInput or Unmet where it takes no picture of that size.
+        """
+        if (height, width) == (self.input.height, self.input.width):
+            return self
+        with self.lock:
+            other = self.reading(dataclasses.replace(self.input, height=height, width=width))
+            other.lock = self.lock
+            other._budget = Budget(other, self._budget)
+            return other if self.weights_in is None else other.computing_in(self.precision)
+
+    def reading(self, spec: InputSpec) -> Model:
+        """The same network under another preprocessing. A backend that can overrides this."""
+        raise Unmet(f"the {self.framework} backend reads {self.name} at its own size alone")
+
     def replay(self, fed: Array, *, keep: Sequence[str] = (), at: str = "input") -> Replay:
         """Record one pass over `fed` (1, h, w, c), already preprocessed, to run it again over other values.
 
@@ -210,6 +241,10 @@ class Model(ABC):
         replayed. A backend that can overrides this; whoever uses a replay holds it to the model first.
         """
         raise Unmet(f"the {self.framework} backend replays no pass")
+
+    def checked(self, x: Array) -> Array:
+        """Pictures (n, h, w, c) as float32; BadInput for another size than the model reads."""
+        return self._checked(x, (), {})[0]
 
     def _checked(
         self, x: Array, watch: Sequence[str], replace: Mapping[str, Array]

@@ -48,8 +48,13 @@ class Pass:
 class Replay(Protocol):
     """A recorded pass that runs again at less cost than the model's own; see `Model.replay`."""
 
-    def forward(self, values: Array, watch: Sequence[str], differentiable: bool) -> Pass:
-        """The pass over other pictures (n, h, w, c), preprocessed; or over other values (n, …) at its layer."""
+    def forward(
+        self, values: Array, watch: Sequence[str], differentiable: bool, *, to_end: bool = True
+    ) -> Pass:
+        """The pass over other pictures (n, h, w, c), preprocessed; or over other values (n, …) at its layer.
+
+        Not `to_end` it goes no further than what is watched, and its scores are none: (n, 0).
+        """
 
     def hide(self, cover: Array, boxes: Sequence[Box], pause: Callable[[], object] | None = None) -> Array:
         """The scores (n, classes) of its picture with each of the boxes, all of one size, showing `cover`.

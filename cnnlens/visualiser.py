@@ -4,6 +4,9 @@ Before the star of the signature stands what cnnlens hands over, after it what t
 
     @visualiser(title="Occlusion")
     def occlusion(probe: Probe, *, window: Annotated[int, Field(ge=2)] = 16) -> Heatmap: ...
+
+What reads a model alone and takes long may be handed the progress too, behind it:
+`(model: Model, progress: Progress | None = None, *, …)`.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
 from .errors import BadSetting
 from .model import Model
 from .panels import Panel
-from .probe import Probe
+from .probe import Probe, Progress
 from .probes import Probes
 from .settings import Settings, names_of
 from .traits import doubts
@@ -68,6 +71,7 @@ class Visualiser(Generic[P, A]):
     settings: Settings
     reads_image: bool
     reads_several: bool
+    counts: bool  #: whether it is handed the progress beside the model; a probe has its own
     by_target: bool
     cost: CostOf
     judge: Judge | None = None
@@ -142,7 +146,7 @@ class Visualiser(Generic[P, A]):
 
     def _doubts(self, model: Model) -> Iterator[Approximate]:
         """What the host itself has against what is made by running this model."""
-        if self.reads_image:
+        if self.reads_image or "gradients" in self.needs:
             read = model if "gradients" in self.needs else model.in_full  # a tape is in full precision always
             yield from doubts(read, bool(self.needs & {"gradients", "tape"}))
 
@@ -195,6 +199,7 @@ def visualiser(
             settings=Settings(function, own),
             reads_image=subject is not Model,
             reads_several=subject is Probes,
+            counts=_counts(function, own, subject),
             by_target=by_target and subject is not Model,
             cost=cost,
             judge=judge,
@@ -219,3 +224,20 @@ def _subject_of(function: Callable[..., Any], owner: str) -> type[Probe] | type[
         f"{owner}: the first parameter is a `Probe` (a picture), `Probes` (all pictures together) or a `Model` "
         f"(no picture), not {kind}{several}"
     )
+
+
+def _counts(function: Callable[..., Any], owner: str, subject: type[Any]) -> bool:
+    """Whether its second parameter before the star is the progress; BadSetting for anything else there."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    given = [one for one in inspect.signature(function).parameters.values() if one.kind in kinds][1:]
+    if not given:
+        return False
+    kind = typing.get_type_hints(function).get(given[0].name)
+    if len(given) > 1 or kind != (Progress | None) or given[0].default is not None:
+        raise BadSetting(
+            f"{owner}: before the star stands the `Probe`, or the `Model` and then `progress: Progress | None = None`; "
+            "settings stand after it"
+        )
+    if subject is not Model:
+        raise BadSetting(f"{owner}: a probe counts progress itself, by `probe.tick`")
+    return True

@@ -23,6 +23,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "lime": {"samples": 30, "regions": 9},
     "kernel-shap": {"samples": 30, "regions": 9},
     "extremal": {"steps": 10, "cells": 8},
+    "maximise": {"steps": 3, "units": "0,2"},
 }
 LAYERS = ("padding", "conv", "norm", "relu", "depthwise", "project", "add", "pool", "average", "dense")
 

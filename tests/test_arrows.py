@@ -49,7 +49,8 @@ ARROWS: dict[str, set[str]] = {
     "budget": {"errors", "memory"},
     "batches": {"arrays", "errors", "passes", "targets"},
     "precision": {"budget", "errors"},
-    "model": {"batches", "passes", "precision", "arrays", "budget", "errors", "layer", "memory", "outputs",
+    "slopes": {"arrays", "batches", "passes", "targets"},
+    "model": {"batches", "slopes", "passes", "precision", "arrays", "budget", "errors", "layer", "memory", "outputs",
               "preprocess", "tape", "targets"},
     "checkpoints": {"errors", "labels", "preprocess"},
     "backends": {"passes", "arrays", "errors", "layer", "model", "outputs", "preprocess", "tape", "targets"},
@@ -121,6 +122,7 @@ SEEN_BY_TYPES: dict[str, set[str]] = {
     "hookspecs": {"visualiser"},
     "precision": {"model"},
     "render": {"result"},
+    "slopes": {"model"},
     "targets": {"model"},
 }
 

@@ -311,6 +311,8 @@ def test_the_gallery_shows_every_picture_that_was_made() -> None:
     made = {path.name: path.stat().st_size for path in (DOCS / "pictures").iterdir()}
     sheet = made.pop("explanations.png")
     assert sheet <= 250_000 and "(pictures/explanations.png)" in (DOCS / "explanations.md").read_text()
+    assert made.pop("maximised.png") <= 400_000
+    assert "(pictures/maximised.png)" in (DOCS / "maximise.md").read_text()
     assert made.pop("growth.png") <= 100_000
     assert "(pictures/growth.png)" in (DOCS / "performance.md").read_text()
     screens = {name: made.pop(name) for name in [*made] if name.startswith("viewer-")}

@@ -57,7 +57,7 @@ class KerasModel(Model):
         engine = keras.config.backend()
         if engine not in NAMES:
             raise Unmet(f"Keras runs on {engine}; cnnlens knows it on {', '.join(NAMES)}: set KERAS_BACKEND")
-        self.native, graph = native, graph_of(native)
+        self.native, self._asked, graph = native, output, graph_of(native)
         self.even_batches = engine == "jax"  # it compiles each operation anew for each shape
         shape = input_shape(native, graph)
         self._body: Graph | Opaque = Opaque(native, output) if graph is None else Graph(graph, output)
@@ -126,6 +126,17 @@ class KerasModel(Model):
     def why_not_lowered(self) -> str | None:
         """As everywhere; where Keras runs on PyTorch, torch tries."""
         return why_not_lowered(self)
+
+    def reading(self, spec: InputSpec) -> Model:
+        """The same network under another preprocessing: looked over anew."""
+        return type(self)(
+            self.native,
+            preprocess=spec,
+            classes=self.classes,
+            name=self.name,
+            output=self._asked,
+            facts=self.facts,
+        )
 
     def replay(self, fed: Array, *, keep: Sequence[str] = (), at: str = "input") -> Replay:
         """One pass over `fed` to be run again: see `Model.replay`. On PyTorch only."""

@@ -65,7 +65,7 @@ class TorchModel(Model):
             raise Unmet(
                 "a TorchScript module shows nothing of its inside; open the nn.Module it was made from"
             )
-        self.module = module
+        self.module, self._asked = module, output
         self._follower = Follower(module)
         self._outputs = Outputs(module, output, classes)
         home = next(module.parameters(), torch.empty(0))
@@ -246,6 +246,17 @@ class TorchModel(Model):
         with self._follower.following(visit, {self._head}) if self._head else nullcontext():
             output = self.module(x)
         return self._outputs.rows(ends[-1]) if ends else self._outputs.scores(output)
+
+    def reading(self, spec: InputSpec) -> Model:
+        """The same network under another preprocessing: looked over anew."""
+        return type(self)(
+            self.module,
+            preprocess=spec,
+            classes=self.classes,
+            name=self.name,
+            output=self._asked,
+            facts=self.facts,
+        )
 
     def replay(self, fed: Array, *, keep: Sequence[str] = (), at: str = "input") -> Replayed:
         """One pass over `fed` to be run again: see `Model.replay`."""

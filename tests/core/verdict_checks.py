@@ -22,6 +22,7 @@ CHEAP: dict[str, dict[str, Any]] = {
     "lime": {"regions": 8, "samples": 18},
     "kernel-shap": {"regions": 6, "samples": 64},
     "extremal": {"steps": 50, "cells": 8},
+    "maximise": {"steps": 64, "units": "0,2"},
     "occlusion": {"window": 8, "stride": 8},
     "integrated-gradients": {"steps": 16},
     "smooth-grad-cam++": {"n": 4},

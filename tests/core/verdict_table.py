@@ -32,22 +32,26 @@ TABLE: dict[str, tuple[str, str]] = {
         the others | valid
     """),
     "shares": ("a softmax inside that cannot be undone", """
+        maximise | approximate | cannot be undone
         features, occlusion, rise, lime, kernel-shap, eigen-cam, score-cam, ablation-cam | valid
         cam | not possible | behind its last dense layer body.7 comes div
         deeplift | not possible | no rule for a quotient
         the others | approximate | the softmax inside its forward cannot be undone
     """),
     "keras-shares": ("the same in Keras: no graph says where the softmax is", """
+        maximise | approximate | cannot be undone
         features, occlusion, rise, lime, kernel-shap, eigen-cam, score-cam, ablation-cam | valid
         cam | not possible | behind its last dense layer logits comes exp
         lrp, deeplift | not possible | no rule for exp
         the others | approximate | cannot be undone
     """),
     "half": ("half precision: PyTorch's float16", """
+        maximise | approximate | the model computes in float16
         features, occlusion, rise, lime, kernel-shap, cam, eigen-cam, score-cam, ablation-cam | valid
         the others | approximate | the model computes in float16
     """),
     "keras-half": ("half precision: Keras's mixed_float16", """
+        maximise | approximate | the model computes in float16
         features, occlusion, rise, lime, kernel-shap, cam, eigen-cam, score-cam, ablation-cam | valid
         the others | approximate | the model computes in float16
     """),
@@ -81,14 +85,17 @@ TABLE: dict[str, tuple[str, str]] = {
         the others | not possible | its own call() decides what runs
     """),
     "detached": ("a forward that detaches what its head reads", """
+        maximise | not possible | its forward detaches what it computes, or runs under no_grad
         features, occlusion, rise, lime, kernel-shap, cam, eigen-cam, score-cam, ablation-cam | valid
         the others | not possible | its forward detaches what it computes, or runs under no_grad
     """),
     "stem": ("a forward that detaches early: gradients reach its last maps and not the picture", """
+        maximise | not possible | needs gradients at the picture: its forward detaches what it computes
         gradients, full-grad, extremal, relevance | not possible | its forward detaches what it computes, or runs under no_grad
         the others | valid
     """),
     "writes": ("a forward that writes through views, where PyTorch allows no gradients and no tape can follow", """
+        maximise | not possible | needs gradients at the picture: its forward cannot run with gradients
         saliency, smoothgrad, input-x-gradient, integrated-gradients, gradient-shap, full-grad, extremal | not possible | needs gradients at the picture: its forward cannot run with gradients
         guided-backprop, deconvnet, guided-grad-cam, relevance | not possible | was written to under another name
         the others | valid
@@ -100,6 +107,7 @@ TABLE: dict[str, tuple[str, str]] = {
         the others | valid
     """),
     "quantised": ("quantised weights", """
+        maximise | not possible | its weights are quantised
         cam | not possible | Quantised has no dense layer
         saliency, smoothgrad, input-x-gradient, integrated-gradients, gradient-shap, extremal, full-grad, guided-backprop, deconvnet, guided-grad-cam, relevance | not possible | its weights are quantised
         grad-cam, grad-cam++, smooth-grad-cam++, xgrad-cam, hires-cam, layer-cam, eigen-grad-cam, finer-cam | not possible | its weights are quantised

@@ -43,7 +43,7 @@ def fold(steps: Sequence[Step], keep: Collection[int]) -> list[Step]:
             order = behind.order(rank) if step.kind == "convolution" else None
             if order:
                 axis = order.index(axis)
-            elif affine := _affine(behind, axis, rank, len(kernel)):
+            elif behind.place not in keep and (affine := _affine(behind, axis, rank, len(kernel))):
                 done[step.place] = _scaled(done[step.place], *affine)
                 alias[behind.place] = at
                 del done[behind.place]

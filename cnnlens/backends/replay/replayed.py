@@ -38,16 +38,18 @@ class Replayed:
         self._at = self._place(at)
         self._start = at
 
-    def forward(self, values: Array, watch: Sequence[str], differentiable: bool) -> Pass:
+    def forward(
+        self, values: Array, watch: Sequence[str], differentiable: bool, *, to_end: bool = True
+    ) -> Pass:
         """The pass over other values; with `differentiable`, the graph begins at the lowest of `watch`."""
         places = {name: self._place(name) for name in watch}
         leaves = set(places.values()) if differentiable else set()
         laid = self._border.lay(values, self._start)
         with torch.inference_mode(False), torch.set_grad_enabled(differentiable), self._border.within():
             base = None if self._start == "input" else self._base
-            goals = {self._program.end, *places.values()}
+            goals = {*places.values(), *([self._program.end] if to_end else ())}
             found = self._program.run({self._at: laid}, goals, leaves=leaves, base=base)
-        scores = found[self._program.end]
+        scores = found[self._program.end] if to_end else laid.new_zeros((len(laid), 0))
         seen = {name: self._border.read(found[p], name) for name, p in places.items() if name != "input"}
 
         def pull(cotangents: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
