@@ -126,7 +126,7 @@ def test_the_moved_visualisation_has_the_numbers_of_the_old_one(
     exec(old, names)
     exec(new, names)
     model = tiny_model()
-    eight = np.random.default_rng(3).integers(0, 256, (8, 8, 3), np.uint8)  # two classes change places on it
+    eight = (255 * np.random.default_rng(3).random((8, 8, 3))).astype(np.uint8)  # two classes change places
     visualization = names["Dimming"](Session(model))
     visualization.update_settings({"Steps": "9"})
     (told,) = visualization.make_visualization(
