@@ -136,7 +136,7 @@ def test_the_moved_visualisation_has_the_numbers_of_the_old_one(
     assert [label for label, _, _ in drawn] == list(curves.names)
     for (_, x, y), values in zip(drawn, curves.values, strict=True):
         np.testing.assert_allclose(x, curves.x, atol=1e-6)
-        np.testing.assert_allclose(y, values, atol=0.01)  # Pillow rounds what it blends to 256 steps
+        np.testing.assert_allclose(y, values, atol=0.02)  # Pillow rounds what it blends to 256 steps
     assert np.ptp(curves.values, axis=1).max() > 0.5, "a flat curve says nothing"
     (file,) = told["output_file_names"]
     assert (tmp_path / file).stat().st_size > 1000
