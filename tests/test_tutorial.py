@@ -87,5 +87,5 @@ def test_each_number_in_its_words_was_printed() -> None:
 
 
 def test_a_number_that_nobody_printed_is_found_out() -> None:
-    text = "Of 1,234 places 7 are left (Luo, 2016), `x = 5`.\n\n```python\nprint(3)\n```\n![9 cats](a.png)\n## 4. Four\n"
+    text = "Of 1,234 places 7 are left (Luo, 2016), `x = 5`.\n\n```python\nprint(3)\n```\n![9 cats](a.png)\n## 4\n"
     assert numbers_of(prose(text)) == {"1234", "7"}
