@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -85,15 +85,26 @@ def main() -> None:
 
 
 @main.command()
+@click.argument("name", default="efficientnet-lite0")
+@click.option(
+    "--framework",
+    type=click.Choice(["torch", "keras"]),
+    help="of cats-and-dogs; by default what is installed",
+)
 @door_options
 @_memory
-def demo(memory: str | None, **given: Any) -> None:
-    """The viewer on a real network (EfficientNet-Lite0, ImageNet) and real photographs, a cat first."""
-    from ..demo import demo_images, demo_model, demo_weights
+def demo(name: str, framework: Literal["torch", "keras"] | None, memory: str | None, **given: Any) -> None:
+    """The viewer on a network that comes along, and on real photographs, a cat first.
+
+    NAME is efficientnet-lite0, which knows the classes of ImageNet, or cats-and-dogs, which has three convolutions
+    and can be taken apart by beginners.
+    """
+    from ..demo import DEMOS, demo_images, demo_model, demo_weights
     from ..viewer import Loader, serve
 
-    name, size = "EfficientNet-Lite0", demo_weights().stat().st_size
-    serve(Loader(name, functools.partial(demo_model, memory), size), demo_images(), **door(given))
+    size = demo_weights(name, framework=framework).stat().st_size
+    opens = functools.partial(demo_model, name, framework=framework, memory=memory)
+    serve(Loader(DEMOS[name].title, opens, size), demo_images(name), **door(given))
 
 
 @main.command()

@@ -49,6 +49,23 @@ def test_the_wheel_holds_what_the_checkout_holds(unpacked: Path) -> None:
         assert ours and all((unpacked / file).read_bytes() == data for file, data in ours.items())
 
 
+def test_the_wheel_brings_the_demo_of_cats_and_dogs(unpacked: Path, tmp_path: Path) -> None:
+    """Its weights open from what is installed alone, in a process that knows nothing of the checkout."""
+    need_installed("torch")
+    folder = ROOT / "examples" / "cats_and_dogs"
+    kept = [file for file in folder.iterdir() if file.is_file()]
+    installed = unpacked / "cnnlens_examples" / "cats_and_dogs"
+    assert len(kept) >= 7
+    assert all((installed / file.name).read_bytes() == file.read_bytes() for file in kept)
+    script = "from cnnlens.demo import *; print(demo_weights('cats-and-dogs')); demo_model('cats-and-dogs')"
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(unpacked)}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert Path(run.stdout.strip()).parent == installed
+
+
 @pytest.fixture(params=["", "/lab/cnnlens"])
 def address(unpacked: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """A viewer of the wheel, in a process that knows nothing of the checkout."""
