@@ -23,9 +23,9 @@ from network import CLASSES, SIDE, in_torch, to_keras
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
-BATCH, EPOCHS, RATE, DECAY, DROPOUT, SMOOTHING = 32, 60, 3e-3, 0.05, 0.3, 0.05
+BATCH, EPOCHS, RATE, DECAY, DROPOUT, SMOOTHING = 32, 90, 3e-3, 0.05, 0.3, 0.05
 #: Every so many epochs each photograph is cut, turned and mirrored anew, in so many ways.
-RENEWED, VARIANTS = 10, 6
+RENEWED, VARIANTS = 30, 6
 #: Variants are larger than what is fed by so many pixels: each batch takes another window.
 MARGIN = 12
 #: The average over the weights of so many last steps, roughly, is what is kept.
@@ -119,24 +119,32 @@ def batch_of(made: Any, which: Any, draw: Any) -> Any:
     return seen.clamp(-1, 1).contiguous(memory_format=torch.channels_last)
 
 
-def learn(photographs: Photographs, epochs: int = EPOCHS, seed: int = 0) -> Iterator[tuple[int, float, Any]]:
-    """Train; after each epoch its number, its loss and the network with the averaged weights."""
+def learn(
+    photographs: Photographs, start: Any = None, *, epochs: int = EPOCHS, seed: int = 0
+) -> Iterator[tuple[int, float, Any]]:
+    """Train; after each epoch its number, its loss and the network with the averaged weights.
+
+    A network to `start` from is trained on as it is, in smaller steps and without normalisation.
+    """
     import torch
 
     torch.manual_seed(seed)
     draw = torch.Generator().manual_seed(seed)
     squares, classes = pixels(photographs.files, SIDE * 5 // 4), torch.tensor(photographs.classes)
-    trained = for_training(in_torch()).to(memory_format=torch.channels_last)
+    trained = for_training(start or in_torch(), normalised=start is None).to(
+        memory_format=torch.channels_last
+    )
+    rate = RATE if start is None else RATE / 4
     averaged = torch.optim.swa_utils.AveragedModel(
         trained, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(1 - 1 / AVERAGED), use_buffers=True
     )
     kernels = [p for p in trained.parameters() if p.ndim > 1]
     others = [p for p in trained.parameters() if p.ndim == 1]
     groups = [{"params": kernels, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=RATE)
+    optimiser = torch.optim.AdamW(groups, lr=rate)
     steps = len(classes) // BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, RATE, total_steps=epochs * steps, pct_start=0.15
+        optimiser, rate, total_steps=epochs * steps, pct_start=0.15
     )
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=SMOOTHING)
     for epoch in range(epochs):
@@ -156,7 +164,7 @@ def learn(photographs: Photographs, epochs: int = EPOCHS, seed: int = 0) -> Iter
         yield epoch + 1, total / steps, folded(averaged.module)
 
 
-def for_training(network: Any) -> Any:
+def for_training(network: Any, *, normalised: bool = True) -> Any:
     """The same layers with batch normalisation before each ReLU and dropout before each dense layer.
 
     Plain networks of this size hardly begin to learn from a thousand photographs. What is saved has neither: see
@@ -166,7 +174,7 @@ def for_training(network: Any) -> Any:
 
     layers: list[nn.Module] = []
     for module in network:
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d) and normalised:
             layers += [module, nn.BatchNorm2d(module.out_channels)]
         elif isinstance(module, nn.Linear):
             layers += [nn.Dropout(DROPOUT), module]
@@ -218,21 +226,23 @@ def choose(data: Path) -> None:
 
 
 def train(data: Path, out: Path) -> None:
-    """Train on four fifths, and write what came of it for both frameworks."""
-    begun = time.monotonic()
-    for epoch, loss, network in learn(together(fifths(data)[1:])):
-        if epoch % 5 == 0:
-            print(f"epoch {epoch}: loss {loss:.3f}, {time.monotonic() - begun:.0f} s", flush=True)
-            save(network, out)
+    """Train on four fifths in two rounds, and write what came of it for both frameworks."""
+    network, begun, photographs = None, time.monotonic(), together(fifths(data)[1:])
+    for turn in range(2):
+        for epoch, loss, averaged in learn(photographs, network, seed=turn):
+            if epoch % 5 == 0:
+                print(f"epoch {epoch}: loss {loss:.3f}, {time.monotonic() - begun:.0f} s", flush=True)
+        network = averaged
+        save(network, out)
 
 
 def save(network: Any, out: Path) -> None:
     """The weights as `cats_and_dogs.safetensors` and, with the architecture, as `cats_and_dogs.keras`."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as as_bytes
 
     network = network.cpu()
     weights = {name: value.detach().contiguous().clone() for name, value in network.state_dict().items()}
-    save_file(weights, out / "cats_and_dogs.safetensors")
+    (out / "cats_and_dogs.safetensors").write_bytes(as_bytes(weights))
     to_keras(network).save(out / "cats_and_dogs.keras")
 
 
