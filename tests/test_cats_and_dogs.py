@@ -151,16 +151,23 @@ def test_folding_the_normalisation_changes_nothing() -> None:
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
     trained.eval()
-    fed = torch.rand(2, 3, 96, 96) * 2 - 1
+    fed = torch.rand(2, 3, 128, 128) * 2 - 1
     with torch.no_grad():
-        torch.testing.assert_close(functions["folded"](trained)(fed), trained(fed), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            functions["folded"](trained, functions["in_torch"]())(fed), trained(fed), atol=1e-5, rtol=1e-5
+        )
 
 
 def test_training_learns_and_does_the_same_twice(tmp_path: Path) -> None:
     drawn(tmp_path, 40)
     functions = script()
     four = functions["together"](functions["fifths"](tmp_path)[1:])
-    first, again = (list(functions["learn"](four, epochs=6)) for _ in range(2))
+    rounds = (
+        functions["Round"](96, "same", 3, 1e-3, True, 2),
+        functions["Round"](128, "valid", 2, 3e-4, False, 1),
+    )
+    first, again = (list(functions["learn"](four, rounds)) for _ in range(2))
+    assert [epoch for epoch, _, _ in first] == ["1.1", "1.2", "1.3", "2.1", "2.2"]
     assert [loss for _, loss, _ in first] == [loss for _, loss, _ in again]
     assert first[-1][1] < first[0][1]
 

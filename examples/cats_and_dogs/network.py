@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import Any
 
 #: Pictures are squares of so many pixels, three colours each.
-SIDE = 96
+SIDE = 128
 #: Each block: how many filters, the side of their kernels, and of how many places a side pooling keeps the strongest.
 BLOCKS = ((16, 5, 3), (32, 5, 3), (64, 3, 3))
 #: Units of the first dense layer.
@@ -18,17 +18,17 @@ HIDDEN = 64
 CLASSES = ("cat", "dog")
 
 
-def in_torch() -> Any:
-    """The network as a `torch.nn.Sequential`, untrained. Pictures (n, 3, 96, 96) → scores (n, 2)."""
+def in_torch(side: int = SIDE, padding: str = "valid") -> Any:
+    """The network as a `torch.nn.Sequential`, untrained. Pictures (n, 3, side, side) → scores (n, 2)."""
     from torch import nn
 
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    channels, side = 3, SIDE
+    channels = 3
     for block, (filters, kernel, pool) in enumerate(BLOCKS, 1):
-        layers[f"conv{block}"] = nn.Conv2d(channels, filters, kernel, padding="same")
+        layers[f"conv{block}"] = nn.Conv2d(channels, filters, kernel, padding=padding)
         layers[f"relu{block}"] = nn.ReLU()
         layers[f"pool{block}"] = nn.MaxPool2d(pool)
-        channels, side = filters, side // pool
+        channels, side = filters, (side - (kernel - 1 if padding == "valid" else 0)) // pool
     layers["flatten"] = nn.Flatten()
     layers["dense1"] = nn.Linear(channels * side * side, HIDDEN)
     layers["relu4"] = nn.ReLU()
@@ -37,12 +37,12 @@ def in_torch() -> Any:
 
 
 def in_keras() -> Any:
-    """The network as a `keras.Sequential`, untrained. Pictures (n, 96, 96, 3) → scores (n, 2)."""
+    """The network as a `keras.Sequential`, untrained. Pictures (n, 128, 128, 3) → scores (n, 2)."""
     import keras
 
     model = keras.Sequential([keras.Input((SIDE, SIDE, 3), name="picture")], name="cats_and_dogs")
     for block, (filters, kernel, pool) in enumerate(BLOCKS, 1):
-        model.add(keras.layers.Conv2D(filters, kernel, padding="same", name=f"conv{block}"))
+        model.add(keras.layers.Conv2D(filters, kernel, padding="valid", name=f"conv{block}"))
         model.add(keras.layers.ReLU(name=f"relu{block}"))
         model.add(keras.layers.MaxPooling2D(pool, name=f"pool{block}"))
     model.add(keras.layers.Flatten(name="flatten"))

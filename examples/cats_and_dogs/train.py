@@ -23,9 +23,28 @@ from network import CLASSES, SIDE, in_torch, to_keras
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
-BATCH, EPOCHS, RATE, DECAY, DROPOUT, SMOOTHING = 32, 90, 3e-3, 0.05, 0.3, 0.05
-#: Every so many epochs each photograph is cut, turned and mirrored anew, in so many ways.
-RENEWED, VARIANTS = 30, 6
+BATCH, DECAY, DROPOUT, SMOOTHING = 32, 0.05, 0.3, 0.05
+
+
+class Round(NamedTuple):
+    """One go through training: at which size and padding, for how long, in which steps, normalised or not.
+
+    Every `renewed` epochs there are new variants of the photographs.
+    """
+
+    side: int
+    padding: str
+    epochs: int
+    rate: float
+    normalised: bool
+    renewed: int
+
+
+#: First on small pictures, which is quick. The second goes on from there as the network is used: at full size, and
+#: without zeros about the maps, which the last layers took for something to be seen. Shapes of weights are the same.
+ROUNDS = (Round(96, "same", 90, 3e-3, True, 30), Round(SIDE, "valid", 28, 8e-4, False, 28))
+#: Now and then each photograph is cut, turned and mirrored anew, in so many ways.
+VARIANTS = 6
 #: Variants are larger than what is fed by so many pixels: each batch takes another window.
 MARGIN = 12
 #: The average over the weights of so many last steps, roughly, is what is kept.
@@ -76,12 +95,12 @@ def pixels(files: list[Path], side: int) -> Any:
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).contiguous()
 
 
-def variants(squares: Any, draw: Any) -> Any:
+def variants(squares: Any, side: int, draw: Any) -> Any:
     """Each photograph in other sections, angles and proportions, half of them mirrored: (VARIANTS, n, 3, …)."""
     import torch
     from torch.nn.functional import affine_grid, grid_sample
 
-    side, made = SIDE + MARGIN, []
+    made = []
     for some in [part for _ in range(VARIANTS) for part in squares.split(64)]:
         n = len(some)
 
@@ -112,44 +131,53 @@ def batch_of(made: Any, which: Any, draw: Any) -> Any:
 
     variant = torch.randint(0, VARIANTS, (len(which),), generator=draw)
     top, left = torch.randint(0, MARGIN + 1, (2,), generator=draw).tolist()
-    seen = made[variant, which, :, top : top + SIDE, left : left + SIDE].float() / 127.5 - 1
+    side = made.shape[-1] - MARGIN
+    seen = made[variant, which, :, top : top + side, left : left + side].float() / 127.5 - 1
     mean = seen.mean((1, 2, 3), keepdim=True)
     seen = (seen - mean) * uniform(-0.3, 0.3).exp() + mean + uniform(-0.24, 0.24) + uniform(-0.075, 0.075, 3)
     seen = torch.where(uniform(0, 1) < 0.1, seen.mean(1, keepdim=True), seen)  # one in ten without colours
     return seen.clamp(-1, 1).contiguous(memory_format=torch.channels_last)
 
 
-def learn(
-    photographs: Photographs, start: Any = None, *, epochs: int = EPOCHS, seed: int = 0
-) -> Iterator[tuple[int, float, Any]]:
-    """Train; after each epoch its number, its loss and the network with the averaged weights.
-
-    A network to `start` from is trained on as it is, in smaller steps and without normalisation.
-    """
+def learn(photographs: Photographs, rounds: tuple[Round, ...] = ROUNDS) -> Iterator[tuple[str, float, Any]]:
+    """Train; after each epoch its name, its loss and the network with the averaged weights."""
     import torch
 
-    torch.manual_seed(seed)
+    weights = None
+    for number, one in enumerate(rounds):
+        torch.manual_seed(number)
+        network = in_torch(one.side, one.padding)
+        if weights is not None:
+            network.load_state_dict(weights)
+        for epoch, loss, averaged in go_through(photographs, network, one, seed=number):
+            yield f"{number + 1}.{epoch}", loss, averaged
+        weights = averaged.state_dict()
+
+
+def go_through(
+    photographs: Photographs, network: Any, one: Round, seed: int
+) -> Iterator[tuple[int, float, Any]]:
+    """One round: train the network; after each epoch its number, its loss and the averaged network."""
+    import torch
+
     draw = torch.Generator().manual_seed(seed)
-    squares, classes = pixels(photographs.files, SIDE * 5 // 4), torch.tensor(photographs.classes)
-    trained = for_training(start or in_torch(), normalised=start is None).to(
-        memory_format=torch.channels_last
-    )
-    rate = RATE if start is None else RATE / 4
+    squares, classes = pixels(photographs.files, one.side * 5 // 4), torch.tensor(photographs.classes)
+    trained = for_training(network, one.normalised).to(memory_format=torch.channels_last)
     averaged = torch.optim.swa_utils.AveragedModel(
         trained, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(1 - 1 / AVERAGED), use_buffers=True
     )
     kernels = [p for p in trained.parameters() if p.ndim > 1]
     others = [p for p in trained.parameters() if p.ndim == 1]
     groups = [{"params": kernels, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=rate)
+    optimiser = torch.optim.AdamW(groups, lr=one.rate)
     steps = len(classes) // BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, rate, total_steps=epochs * steps, pct_start=0.15
+        optimiser, one.rate, total_steps=one.epochs * steps, pct_start=0.15
     )
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=SMOOTHING)
-    for epoch in range(epochs):
-        if epoch % RENEWED == 0:
-            made = variants(squares, draw)
+    for epoch in range(one.epochs):
+        if epoch % one.renewed == 0:
+            made = variants(squares, one.side + MARGIN, draw)
         total, order = 0.0, torch.randperm(len(classes), generator=draw)
         for which in order[: steps * BATCH].split(BATCH):
             with torch.autocast("cpu", torch.bfloat16):
@@ -161,10 +189,10 @@ def learn(
             schedule.step()
             averaged.update_parameters(trained)
             total += loss.item()
-        yield epoch + 1, total / steps, folded(averaged.module)
+        yield epoch + 1, total / steps, folded(averaged.module, in_torch(one.side, one.padding))
 
 
-def for_training(network: Any, *, normalised: bool = True) -> Any:
+def for_training(network: Any, normalised: bool = True) -> Any:
     """The same layers with batch normalisation before each ReLU and dropout before each dense layer.
 
     Plain networks of this size hardly begin to learn from a thousand photographs. What is saved has neither: see
@@ -183,12 +211,12 @@ def for_training(network: Any, *, normalised: bool = True) -> Any:
     return nn.Sequential(*layers)
 
 
-def folded(trained: Any) -> Any:
-    """The plain network that computes the same: a normalisation is a factor and a shift, which the kernels can bear."""
+def folded(trained: Any, network: Any) -> Any:
+    """The plain network with the trained weights: a normalisation is a factor and a shift, which kernels can bear."""
     import torch
     from torch import nn
 
-    network, modules = in_torch(), list(trained)
+    modules = list(trained)
     for plain in network:
         if not isinstance(plain, nn.Conv2d | nn.Linear):
             continue
@@ -213,12 +241,13 @@ def choose(data: Path) -> None:
     import torch
 
     _, second, *rest = fifths(data)
-    seen = pixels(second.files, SIDE).float() / 127.5 - 1
     classes, begun = torch.tensor(second.classes), time.monotonic()
+    seen = {one.side: pixels(second.files, one.side).float() / 127.5 - 1 for one in ROUNDS}
     for epoch, loss, network in learn(together(rest)):
-        if epoch % 5 == 0:
+        if epoch.endswith(("0", "5")):
+            side = ROUNDS[int(epoch[0]) - 1].side
             with torch.no_grad():
-                right = (network(seen).argmax(1) == classes).float().mean().item()
+                right = (network(seen[side]).argmax(1) == classes).float().mean().item()
             seconds = time.monotonic() - begun
             print(
                 f"epoch {epoch}: loss {loss:.3f}, {right:.1%} of {len(classes)}, {seconds:.0f} s", flush=True
@@ -226,14 +255,12 @@ def choose(data: Path) -> None:
 
 
 def train(data: Path, out: Path) -> None:
-    """Train on four fifths in two rounds, and write what came of it for both frameworks."""
-    network, begun, photographs = None, time.monotonic(), together(fifths(data)[1:])
-    for turn in range(2):
-        for epoch, loss, averaged in learn(photographs, network, seed=turn):
-            if epoch % 5 == 0:
-                print(f"epoch {epoch}: loss {loss:.3f}, {time.monotonic() - begun:.0f} s", flush=True)
-        network = averaged
-        save(network, out)
+    """Train on four fifths, and write what came of it for both frameworks."""
+    begun = time.monotonic()
+    for epoch, loss, network in learn(together(fifths(data)[1:])):
+        if epoch.endswith(("0", "5")):
+            print(f"epoch {epoch}: loss {loss:.3f}, {time.monotonic() - begun:.0f} s", flush=True)
+            save(network, out)
 
 
 def save(network: Any, out: Path) -> None:
