@@ -174,11 +174,12 @@ def test_training_learns_and_does_the_same_twice(tmp_path: Path) -> None:
 
 def test_the_card_says_what_is_found_on_the_held_out_fifth(photographs: Path) -> None:
     """The accuracy, its interval and the counts, word by word; for Keras the counts are the same."""
-    said = str(script()["evaluate"](photographs, "torch"))
+    found = script()["evaluate"](photographs, "torch")
+    said = str(found)
     card = re.sub(r"\s+", " ", (FOLDER / "README.md").read_text())
     assert said in card
-    accuracy = float(said.partition("%")[0])
-    assert accuracy >= 80
+    counts = np.asarray(found.counts)
+    assert (counts.diagonal() / counts.sum(1) > 0.6).all()  # of either class clearly more than by chance
 
 
 def test_evaluate_prints_it_from_the_command_line(photographs: Path) -> None:
