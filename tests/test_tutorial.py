@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from needs import need
+from needs import need, need_installed
 from PIL import Image
 from test_docs import DOCS, blocks, run_page
 
@@ -23,11 +23,11 @@ def named() -> list[str]:
     return [found["name"] for found in _PICTURE.finditer(PAGE.read_text())]
 
 
-@pytest.mark.timeout(300)
 def test_its_blocks_run_and_make_its_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From top to bottom, offline; what is printed is compared by `run_page`."""
     for package in ("torch", "efficientnet_lite_pytorch", "skimage"):
         need(package)
+    need_installed("keras")  # for the last commands alone
     monkeypatch.syspath_prepend(DOCS)
     maker = importlib.import_module("make_tutorial")
     monkeypatch.setattr(maker, "FOLDER", tmp_path / "pictures")
