@@ -8,8 +8,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..arrays import Array
+from ..diagram import Diagram
 from ..panels import Bars, Curve, Heatmap, Limits, Note, Panel, Picture, Table, Tiles
 from .charts import draw_bars, draw_curve, draw_table, font
+from .diagram import laid_out
+from .diagram.pixels import picture_of
 from .colour import LEVELS, ODD, codes_of, colours_of, number
 from .pointing import ROOM, is_written, outlined, outlines_of, written
 from .raster import (
@@ -67,6 +70,8 @@ def draw_panel(panel: Panel, pixels: Array | None, style: Style) -> Image.Image:
             return _titled(with_unit(panel.title, panel.unit), draw_curve(panel, style), style)
         case Table():
             return _titled(panel.title, draw_table(panel, style), style)
+        case Diagram():
+            return _titled(diagram_words(panel), picture_of(laid_out(panel), style), style)
         case Note():
             return _text(panel.text, style, 14, wrap=SHEET)
         case _:
@@ -190,6 +195,12 @@ def _colour_bar(
         draw.text((20, y), number(value), fill=style.ink, font=font(12), anchor=anchor)
     draw.text((0, len(bar) + 3), unit, fill=style.faint, font=font(11))
     return canvas
+
+
+def diagram_words(panel: Diagram) -> str:
+    """What stands over a diagram: its title, and what the lengths at the foot of its boxes are."""
+    told = any(node.part is not None for node in panel.nodes)
+    return " · ".join(filter(None, (panel.title, f"lengths: {panel.means}" if told and panel.means else "")))
 
 
 def with_unit(title: str, unit: str) -> str:

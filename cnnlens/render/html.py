@@ -17,10 +17,13 @@ import numpy as np
 from PIL import Image
 
 from ..arrays import Array
+from ..diagram import Diagram
 from ..panels import Bars, Curve, Heatmap, Limits, Note, Panel, Picture, Table, Tiles, panel_array
-from .card import draw_panel, headline, heatmap_words, tiles_words, with_unit
+from .card import diagram_words, draw_panel, headline, heatmap_words, tiles_words, with_unit
 from .charts import bar_ends, cell
 from .colour import LEVELS, number, tables
+from .diagram import laid_out
+from .diagram.svg import svg_of
 from .pointing import Box, is_written, outlines_of
 from .raster import (
     draw_each,
@@ -81,6 +84,9 @@ def panel_html(panel: Panel, pixels: Array | None, style: Style) -> str:
             return _figure("", _drawn(panel, pixels, style), panel)
         case Table():
             return _figure(panel.title, _table(panel), panel)
+        case Diagram():
+            drawing = svg_of(laid_out(panel), style, alt_text(panel))
+            return _figure(diagram_words(panel), f'<div class="paper" tabindex="0">{drawing}</div>', panel)
         case Note():
             return f'<p class="note">{escape(panel.text)}</p>'
         case _:
@@ -92,6 +98,8 @@ def alt_text(panel: Panel) -> str:
     match panel:
         case Note():
             return panel.text
+        case Diagram():
+            return f"{panel.title or 'diagram'}: {len(panel.nodes)} boxes, {len(panel.edges)} lines"
         case Table():
             return f"table {panel.title}, {len(panel.rows)} rows"
         case _:

@@ -62,7 +62,7 @@ class Drawing:
     routes: tuple[Route, ...]
 
 
-def drawn(panel: Diagram) -> Drawing:
+def laid_out(panel: Diagram) -> Drawing:
     """Lay a diagram out."""
     edges = [(edge.start, edge.end, bool(edge.label)) for edge in panel.edges]
     graph = ranked(len(panel.nodes), edges)
