@@ -28,5 +28,6 @@ def multiply_adds(info: CallInfo, calls: Sequence[CallInfo]) -> int | None:
     if "kernel" not in info.hyper:
         return None
     places = read if info.kind == "transposed-convolution" else info.shape
-    each = prod(info.hyper["kernel"]) * read[-1] * info.shape[-1] // int(info.hyper.get("groups", 1))
-    return prod(places[:-1]) * each
+    kernel: int = prod(info.hyper["kernel"])
+    pairs = read[-1] * info.shape[-1] // int(info.hyper.get("groups", 1))
+    return prod(places[:-1]) * kernel * pairs

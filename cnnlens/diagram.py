@@ -77,4 +77,6 @@ class Diagram:
             TopologicalSorter(reads).prepare()
         except CycleError as error:
             circle = " → ".join(str(place) for place in reversed(error.args[1]))
-            raise BadInput(f"a diagram is drawn from top to bottom, and its edges run in a circle: {circle}") from None
+            raise BadInput(
+                f"a diagram is drawn from top to bottom, and its edges run in a circle: {circle}"
+            ) from None

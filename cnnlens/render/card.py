@@ -11,9 +11,9 @@ from ..arrays import Array
 from ..diagram import Diagram
 from ..panels import Bars, Curve, Heatmap, Limits, Note, Panel, Picture, Table, Tiles
 from .charts import draw_bars, draw_curve, draw_table, font
+from .colour import LEVELS, ODD, codes_of, colours_of, number
 from .diagram import laid_out
 from .diagram.pixels import picture_of
-from .colour import LEVELS, ODD, codes_of, colours_of, number
 from .pointing import ROOM, is_written, outlined, outlines_of, written
 from .raster import (
     columns_of,

@@ -19,9 +19,9 @@ from ..diagram import Diagram
 from ..panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from .card import diagram_words, headline, heatmap_words, tiles_words
 from .charts import cell
+from .colour import ODD_COLOUR, number, tables
 from .diagram import laid_out
 from .diagram.axes import draw_drawing, inches_of
-from .colour import ODD_COLOUR, number, tables
 from .pointing import Box, is_written, outlines_of
 from .raster import columns_of, draw_tiles, heatmap_limits, overlay, pixels_image, shown_tiles, tiles_scale
 from .style import Style, style_of

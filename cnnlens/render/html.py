@@ -99,7 +99,9 @@ def alt_text(panel: Panel) -> str:
         case Note():
             return panel.text
         case Diagram():
-            return f"{panel.title or 'diagram'}: {len(panel.nodes)} boxes, {len(panel.edges)} lines"
+            counts = (len(panel.nodes), "box"), (len(panel.edges), "line")
+            told = ", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in counts)
+            return f"{panel.title or 'diagram'}: {told.replace('boxs', 'boxes')}"
         case Table():
             return f"table {panel.title}, {len(panel.rows)} rows"
         case _:

@@ -45,13 +45,13 @@ def _box(box: Box, axes: Axes, style: Style, scale: float) -> None:
     )  # fmt: skip
     axes.add_patch(shape)
     if box.node.part:
-        foot = (box.x + INSET, box.y + box.height - 3.5)
+        foot = (box.x + INSET, box.y + box.height - 5)
         wide = box.node.part * (box.width - 2 * INSET)
         axes.add_patch(Rectangle(foot, wide, 2, facecolor=_share(tone.foot), linewidth=0))
-    top = box.y + (13 if box.detail else box.height / 2)
+    top = box.y + (14 if box.detail else box.height / 2)
     _write(axes, (middle, top), box.label, LABEL * scale, style.ink)
     if box.detail:
-        _write(axes, (middle, box.y + 28), box.detail, DETAIL * scale, quiet_of(style))
+        _write(axes, (middle, box.y + 29), box.detail, DETAIL * scale, quiet_of(style))
 
 
 def _write(

@@ -12,7 +12,7 @@ from .places import columns_of, placed
 from .ranks import Ranked, ranked
 
 LABEL, DETAIL = 12, 11  #: pixels of the lettering
-HEIGHT, INSET, EDGE = 40, 12, 12  #: of a box; its text from its sides; the paper around it all
+HEIGHT, INSET, EDGE = 44, 12, 12  #: of a box; its text from its sides; the paper around it all
 NARROWEST, WIDEST = 92, 300  #: boxes; longer text is cut
 BESIDE, LANE = 20, 13  #: between two boxes, and where one of the two is an edge that runs past
 BETWEEN = 24  #: at least, between ranks; more where steps run far across

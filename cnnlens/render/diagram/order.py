@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from .ranks import Ranked
 
@@ -18,19 +18,30 @@ def ordered(graph: Ranked) -> Rows:
     Vertices that nothing tells apart stand in their own order, way points right of them.
     """
     best, least = graph.rows, -1
-    for start in (graph.rows, [row[::-1] for row in graph.rows]):
-        rows, before = start, -1
+    for start in _starts(graph):
+        rows = start
         for sweep in range(_SWEEPS):
-            rows = _swapped(graph, _swept(graph, rows, downwards=sweep % 2 == 0))
+            rows = _swapped(graph, _swept(graph, rows, downwards=sweep % 2 == 0, turned=sweep % 4 > 1))
             now = crossings(graph, rows)
             if least < 0 or now < least:
                 best, least = [list(row) for row in rows], now
-            if now in (0, before):
-                break
-            before = now
-        if not least:
-            break
+            if not least:
+                return best
     return best
+
+
+def _starts(graph: Ranked) -> Iterator[Rows]:
+    """Orders to begin with: as given, by who is met first on ways down, both the other way round too."""
+    met: dict[int, int] = {}
+    waiting = [vertex for vertex in reversed(range(graph.real)) if not graph.up[vertex]]
+    while waiting:
+        if (vertex := waiting.pop()) not in met:
+            met[vertex] = len(met)
+            waiting += graph.down[vertex][::-1]
+    deep = [sorted(row, key=met.__getitem__) for row in graph.rows]
+    for rows in (graph.rows, deep):
+        yield rows
+        yield [row[::-1] for row in rows]
 
 
 def crossings(graph: Ranked, rows: Rows) -> int:
@@ -48,8 +59,8 @@ def crossings(graph: Ranked, rows: Rows) -> int:
     return count
 
 
-def _swept(graph: Ranked, rows: Rows, downwards: bool) -> Rows:
-    """Each rank in turn by the middle of the neighbours in the rank before."""
+def _swept(graph: Ranked, rows: Rows, downwards: bool, turned: bool) -> Rows:
+    """Each rank in turn by the middle of the neighbours in the rank before; those of one middle `turned` about."""
     sorted_rows = [list(row) for row in rows]
     ranks = range(1, len(rows)) if downwards else range(len(rows) - 2, -1, -1)
     beside = graph.up if downwards else graph.down
@@ -58,7 +69,8 @@ def _swept(graph: Ranked, rows: Rows, downwards: bool) -> Rows:
         place = {vertex: i for i, vertex in enumerate(before)}
         row = sorted_rows[rank]
         middle = {v: _mean([place[one] for one in beside[v]]) for v in row}
-        kept = iter(sorted((v for v in row if middle[v] is not None), key=lambda v: middle[v] or 0.0))
+        known = [v for v in (row[::-1] if turned else row) if middle[v] is not None]
+        kept = iter(sorted(known, key=lambda v: middle[v] or 0.0))
         sorted_rows[rank] = [v if middle[v] is None else next(kept) for v in row]
     return sorted_rows
 

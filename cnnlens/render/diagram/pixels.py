@@ -38,7 +38,7 @@ def _lines(drawing: Drawing, draw: ImageDraw.ImageDraw, style: Style, top: int) 
         corners = (*fine(box.x, box.y), *fine(box.x + box.width, box.y + box.height))
         draw.rounded_rectangle(corners, 6 * FINE, tone.ground, tone.border, FINE)
         if box.node.part:
-            low, wide = box.y + box.height - 3.5, box.node.part * (box.width - 2 * INSET)
+            low, wide = box.y + box.height - 5, box.node.part * (box.width - 2 * INSET)
             ends = (*fine(box.x + INSET, low), *fine(box.x + INSET + max(wide, 0.4), low + 2))
             draw.rectangle(ends, tone.foot)
 
@@ -47,10 +47,10 @@ def _letters(drawing: Drawing, draw: ImageDraw.ImageDraw, style: Style) -> None:
     quiet = quiet_of(style)
     for box in drawing.boxes:
         middle = box.x + box.width / 2
-        top = box.y + (13 if box.detail else box.height / 2)
+        top = box.y + (14 if box.detail else box.height / 2)
         draw.text((middle, top), box.label, fill=style.ink, font=font(LABEL), anchor="mm")
         if box.detail:
-            draw.text((middle, box.y + 28), box.detail, fill=quiet, font=font(DETAIL), anchor="mm")
+            draw.text((middle, box.y + 29), box.detail, fill=quiet, font=font(DETAIL), anchor="mm")
     for route in drawing.routes:
         draw.text(route.at, route.label, fill=quiet, font=font(DETAIL), anchor="lm")
 

@@ -56,7 +56,9 @@ def _ranks(count: int, edges: Sequence[Leads]) -> list[int]:
         reads[end].append((start, 1 + own))
         readers[start].append(end)
     rank = [0] * count
-    order = list(TopologicalSorter({vertex: [one for one, _ in reads[vertex]] for vertex in reads}).static_order())
+    order = list(
+        TopologicalSorter({vertex: [one for one, _ in reads[vertex]] for vertex in reads}).static_order()
+    )
     for vertex in order:
         rank[vertex] = max((rank[one] + length for one, length in reads[vertex]), default=0)
     for vertex in order:

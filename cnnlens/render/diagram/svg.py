@@ -39,13 +39,15 @@ def path_of(route: Route) -> str:
 def _box(box: Box, style: Style) -> str:
     tone, node = colours_of(box.node.kind, style), box.node
     middle = f"{box.x + box.width / 2:g}"
-    lines = [_text(middle, box.y + (17.5 if box.detail else 24), LABEL, style.ink, box.label, ' font-weight="500"')]
-    lines += [_text(middle, box.y + 32, DETAIL, quiet_of(style), box.detail)] if box.detail else []
+    lines = [
+        _text(middle, box.y + (18 if box.detail else 26), LABEL, style.ink, box.label, ' font-weight="500"')
+    ]
+    lines += [_text(middle, box.y + 33, DETAIL, quiet_of(style), box.detail)] if box.detail else []
     foot = ""
     if node.part:
         wide = node.part * (box.width - 2 * INSET)
         foot = (
-            f'<rect x="{box.x + INSET:g}" y="{box.y + box.height - 3.5:g}" width="{wide:.2f}" height="2" rx="1" '
+            f'<rect x="{box.x + INSET:g}" y="{box.y + box.height - 5:g}" width="{wide:.2f}" height="2" rx="1" '
             f'fill="{_hex(tone.foot)}"/>'
         )
     words = f"<title>{escape(node.words)}</title>" if node.words else ""
@@ -64,9 +66,7 @@ def _text(x: str, y: float, size: int, colour: Colour, words: str, more: str = "
 
 def _label(route: Route, style: Style) -> str:
     x, y = route.at
-    return (
-        f'<text x="{x:g}" y="{y + 4:g}" font-size="{DETAIL}" fill="{_hex(quiet_of(style))}">{escape(route.label)}</text>'
-    )
+    return f'<text x="{x:g}" y="{y + 4:g}" font-size="{DETAIL}" fill="{_hex(quiet_of(style))}">{escape(route.label)}</text>'
 
 
 def _hex(colour: Colour) -> str:

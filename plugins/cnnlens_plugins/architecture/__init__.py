@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import prod
 from typing import Annotated
+
+import numpy as np
 
 from cnnlens import (
     Bars,
@@ -60,7 +63,7 @@ def architecture(
     found = figures_of(model, boxes, calls)
     labels = [label_of(box, calls) for box in boxes]
     return (
-        Note(_totals(model, calls, found)),
+        Note(_totals(model, calls, boxes, found)),
         _diagram(model, boxes, labels, found),
         *_costliest(model, boxes, found),
         _table(boxes, labels, found),
@@ -69,42 +72,50 @@ def architecture(
 
 def _without_calls(model: Model, why: str) -> Answer:
     """The layers in their order: what reads what is not known."""
-    rows = [(one.name, one.kind, times(one.shape), one.parameters) for one in model.layers if one.kind != "block"]
+    rows = [
+        (one.name, one.kind, times(one.shape), one.parameters) for one in model.layers if one.kind != "block"
+    ]
     return (
         Note(f"Which layer reads which is not known, so there is no drawing and no count: {why}."),
-        Table(("layer", "kind", "shape", "parameters"), rows, title="Layers, in the order in which they are called"),
+        Table(
+            ("layer", "kind", "shape", "parameters"),
+            rows,
+            title="Layers, in the order in which they are called",
+        ),
     )
 
 
-def _totals(model: Model, calls: Sequence[CallInfo], found: Sequence[Figures]) -> str:
+def _totals(model: Model, calls: Sequence[CallInfo], boxes: Sequence[Box], found: Sequence[Figures]) -> str:
     every = sum(layer.parameters for layer in model.layers if layer.kind != "block")
     told, each = sum(one.parameters for one in found), bytes_of(model)
     adds, untold = sum(one.multiply_adds for one in found), sum(one.untold for one in found)
     parts = [f"{size_of(every)} parameters ({every}), {size_of(adds)} multiply-adds for one picture."]
     if told < every:
-        parts.append(f"{size_of(every - told)} of the parameters are in layers that the scores do not hang on.")
+        parts.append(
+            f"{size_of(every - told)} of the parameters are in layers that the scores do not hang on."
+        )
     if untold:
         parts.append(f"{untold} calls (attention, or of a kind that is not known) are not counted.")
     parts.append(
         f"Its outputs take {size_of(sum(one.memory for one in found))}B together, as a backward pass keeps them, and "
         f"{size_of(at_once(calls) * each)}B at once in a forward pass."
     )
-    return " ".join([*parts, _sight(model, found)])
+    return " ".join([*parts, *_sight(model, boxes, found)])
 
 
-def _sight(model: Model, found: Sequence[Figures]) -> str:
-    """The largest receptive field beside the picture."""
+def _sight(model: Model, boxes: Sequence[Box], found: Sequence[Figures]) -> Iterator[str]:
+    """The largest receptive field beside the picture, and from where on there is none."""
     sizes = [one.field.size for one in found if one.field is not None]
-    if not sizes:
-        return "No layer has a receptive field of its own."
-    size, picture = max(sizes, key=lambda one: one[0] * one[1]), (model.input.height, model.input.width)
-    compared = "more than" if all(a >= b for a, b in zip(size, picture, strict=True)) else "of"
-    return f"The largest receptive field is {times(size)} pixels, {compared} the {times(picture)} of the picture."
+    if sizes:
+        size, picture = max(sizes, key=prod), (model.input.height, model.input.width)
+        compared = "more than" if all(a >= b for a, b in zip(size, picture, strict=True)) else "of"
+        yield f"The largest receptive field is {times(size)} pixels, {compared} the {times(picture)} of the picture."
+    first = next((box.main.name for box, one in zip(boxes, found, strict=True) if one.why), None)
+    if first is not None:
+        yield f"From {first} on, places see all of it."
 
 
-def _diagram(
-    model: Model, boxes: Sequence[Box], labels: Sequence[str], found: Sequence[Figures]
-) -> Diagram:
+def _diagram(model: Model, boxes: Sequence[Box], labels: Sequence[str], found: Sequence[Figures]) -> Diagram:
     every = sum(one.multiply_adds for one in found)
     most = max((one.multiply_adds for one in found), default=0)
     nodes = []
@@ -140,7 +151,7 @@ def _costliest(model: Model, boxes: Sequence[Box], found: Sequence[Figures]) -> 
     if not ranks:
         return ()
     every = sum(one.multiply_adds for one in found)
-    shares = [100 * found[i].multiply_adds / every for i in ranks]
+    shares = np.asarray([100 * found[i].multiply_adds / every for i in ranks], np.float32)
     links = [link_of(model, boxes[i]) for i in ranks]
     title = "Where the multiply-adds are" + (f": the {len(ranks)} largest" if len(ranks) == _BARS else "")
     return (Bars(shares, [boxes[i].main.name for i in ranks], title, "% of all", opens=links),)
@@ -160,8 +171,18 @@ def _table(boxes: Sequence[Box], labels: Sequence[str], found: Sequence[Figures]
             times(one.field.size) if one.field is not None else "all" if one.why else "",
         )
         for box, label, one in zip(boxes, labels, found, strict=True)
+        if box.main.kind != "input"
     ]
-    columns = ("layer", "what", "shape", "parameters", "multiply-adds (M)", "of all (%)", "memory (MB)", "sees")
+    columns = (
+        "layer",
+        "what",
+        "shape",
+        "parameters",
+        "multiply-adds (M)",
+        "of all (%)",
+        "memory (MB)",
+        "sees",
+    )
     return Table(columns, rows, title="What each costs")
 
 

@@ -68,5 +68,6 @@ def at_once(calls: Sequence[CallInfo]) -> int:
         until |= {holder[place]: call.index for place in (*call.inputs, call.index)}
     sizes: Mapping[int, int] = {place: prod(calls[place].shape) for place in until}
     return max(
-        sum(size for place, size in sizes.items() if place <= now <= until[place]) for now in range(len(calls))
+        sum(size for place, size in sizes.items() if place <= now <= until[place])
+        for now in range(len(calls))
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 from cnnlens import CallInfo
 
@@ -35,6 +36,11 @@ def is_light(call: CallInfo) -> bool:
     return len(call.inputs) == 1 and call.kind in (*LIGHT, "concat")
 
 
+def is_border(call: CallInfo, calls: Sequence[CallInfo]) -> bool:
+    """Whether a call adds values, as padding does, or leaves some out: it belongs to what reads them."""
+    return call.kind == "reshape" and prod(call.shape) != prod(calls[call.inputs[0]].shape)
+
+
 def boxes_of(calls: Sequence[CallInfo], fold: bool = True) -> list[Box]:
     """All calls in boxes, each call in one; without `fold` each in its own. A box stands behind those it reads."""
     calls = nested(calls)
@@ -46,21 +52,27 @@ def boxes_of(calls: Sequence[CallInfo], fold: bool = True) -> list[Box]:
     chain_of: list[int] = []
     for call in calls:
         before = chain_of[call.inputs[0]] if len(set(call.inputs)) == 1 else None
-        if fold and before is not None and readers[call.inputs[0]] == [call.index] and _takes(chains[before], call):
+        if (
+            fold
+            and before is not None
+            and readers[call.inputs[0]] == [call.index]
+            and _takes(chains[before], call, calls)
+        ):
             chain_of.append(before)
             chains[before].append(call)
         else:
             chain_of.append(len(chains))
             chains.append([call])
     return [
-        Box(tuple(chain), tuple(dict.fromkeys(chain_of[place] for place in chain[0].inputs))) for chain in chains
+        Box(tuple(chain), tuple(dict.fromkeys(chain_of[place] for place in chain[0].inputs)))
+        for chain in chains
     ]
 
 
-def _takes(chain: Sequence[CallInfo], call: CallInfo) -> bool:
+def _takes(chain: Sequence[CallInfo], call: CallInfo, calls: Sequence[CallInfo]) -> bool:
     if chain[0].kind == "input":
         return False
-    return is_light(call) or all(map(is_light, chain))
+    return all(map(is_light, chain)) or (is_light(call) and not is_border(call, calls))
 
 
 def nested(calls: Sequence[CallInfo]) -> list[CallInfo]:
@@ -74,7 +86,9 @@ def nested(calls: Sequence[CallInfo]) -> list[CallInfo]:
     for call in calls:
         known = None
         if call.kind == "concat":
-            known = max((one for one in joined if _begins(call, one)), key=lambda one: len(one.inputs), default=None)
+            known = max(
+                (one for one in joined if _begins(call, one)), key=lambda one: len(one.inputs), default=None
+            )
             joined.append(call)
         rest = call.inputs[len(known.inputs) :] if known else ()
         found.append(replace(call, inputs=(known.index, *rest)) if known else call)

@@ -64,7 +64,7 @@ def _convolution(call: CallInfo, read: Sequence[int]) -> str:
 
 def _pooling(call: CallInfo, read: Sequence[int]) -> str:
     name = {"max": "Max pool", "mean": "Average pool"}.get(call.function, f"{_plain(call.function)} pool")
-    if len(call.shape) == 1 or set(call.shape[:-1]) == {1} and "kernel" not in call.hyper:
+    if len(call.shape) == 1 or (set(call.shape[:-1]) == {1} and "kernel" not in call.hyper):
         return f"Global {name[0].lower()}{name[1:]}"
     if "kernel" not in call.hyper:
         return f"{name} to {times(call.shape[:-1])}"
