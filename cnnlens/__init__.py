@@ -23,7 +23,7 @@ from .images import Image, cover_of, open_image
 from .layer import Layer
 from .look import look, sheet
 from .model import Model
-from .panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
+from .panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles, mark_of
 from .passes import Trace
 from .pointing import Link, Outline
 from .preprocess import InputSpec
@@ -75,6 +75,6 @@ __all__ = [
     "Picture", "PlacesLayers", "Probe", "ReceptiveField", "Result", "Sheet", "Table", "Tape", "Target", "Tiles",
     "Trace", "Verdict", "Visualiser", "attributed", "candidates", "cover_of", "difference", "doctor",
     "enlarged", "errors", "fold", "hookimpl", "inspect", "interpolation", "join_channels", "load",
-    "look", "multiply_adds", "names_of", "open_image", "receptive_fields", "sheet", "view", "visualiser", "visualisers",
-    "wrap",
+    "look", "mark_of", "multiply_adds", "names_of", "open_image", "receptive_fields", "sheet", "view", "visualiser",
+    "visualisers", "wrap",
 ]  # fmt: skip

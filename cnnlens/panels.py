@@ -8,7 +8,7 @@ renderer can be proven total.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from .arrays import Array, frozen
 from .diagram import Diagram
 from .errors import BadInput
-from .pointing import Link, Outline
+from .pointing import Link, Outline, told
 
 Limits = tuple[float, float]
 
@@ -87,6 +87,15 @@ class Tiles:
             raise BadInput(f"marks name tiles {sorted(self.marks)} of {count}")
         if any(one.tile is not None and not 0 <= one.tile < count for one in self.outlines):
             raise BadInput(f"outlines name tiles {[one.tile for one in self.outlines]} of {count}")
+
+
+def mark_of(one: Array) -> str:
+    """What is special about a map: "not finite", "dead" (zero everywhere) or "flat" (one value); else nothing."""
+    if not np.isfinite(one).all():
+        return "not finite"
+    if one.max() > one.min():
+        return ""
+    return "dead" if one.max() == 0 else "flat"
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,16 +200,9 @@ def describe(panel: Panel) -> dict[str, Any]:
                 list(value.shape) if name == "values" else value.tolist()
             )
         elif name in ("outlines", "opens", "nodes", "edges"):
-            facts |= {name: _plain(value)} if value else {}
+            facts |= {name: told(value)} if value else {}
         else:
             facts[name] = dict(value) if isinstance(value, Mapping) else value
     if isinstance(panel, Table):
         facts["rows"] = [list(row) for row in panel.rows]
     return facts
-
-
-def _plain(value: Any) -> Any:
-    """Links and outlines by the names of their fields."""
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

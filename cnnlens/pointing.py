@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from .errors import BadInput
@@ -75,3 +75,13 @@ class Link:
         if self.tile:
             found[self.tile] = tile
         return found
+
+
+def told(value: Any) -> Any:
+    """Links, outlines and what else points, by the names of their fields, in plain values."""
+    if isinstance(value, (tuple, list)):
+        return [told(one) for one in value]
+    if not is_dataclass(value):
+        return value
+    own = {one.name: getattr(value, one.name) for one in fields(value)}
+    return {name: told(one) if is_dataclass(one) else one for name, one in own.items()}

@@ -100,6 +100,11 @@ class Probe:
         """The very numbers (h, w, c) that the model is fed: the pixels after its own preprocessing."""
         return self.model.input.encode(self.pixels)
 
+    @property
+    def colours(self) -> Array:
+        """The pixels as they can be shown, (h, w, 1 or 3): of more or fewer channels their mean."""
+        return self.pixels if self.pixels.shape[-1] in (1, 3) else self.pixels.mean(-1, keepdims=True)
+
     def fed_as_picture(self) -> tuple[Array, tuple[float, float]]:
         """What the model is fed, to be looked at: in [0, 1], channels as it has them; and the ends' real numbers."""
         low, high = self.model.input.limits

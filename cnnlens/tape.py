@@ -16,6 +16,7 @@ import numpy as np
 
 from .arrays import Array
 from .errors import Unmet
+from .windows import Windows, windows_along
 
 if TYPE_CHECKING:
     from .targets import Target
@@ -57,6 +58,10 @@ class CallInfo:
     def affine(self) -> bool:
         """Whether it is linear in all its inputs together, but for a bias."""
         return self.kind in AFFINE or (self.kind == "pooling" and self.function == "mean")
+
+    def windows(self, axis: int, side: int) -> Windows | None:
+        """How its windows lie along an axis, 0 or 1, of a map `side` long; None where it has no kernel of its own."""
+        return windows_along(self.hyper, axis, side)
 
 
 class Call(ABC):

@@ -37,7 +37,8 @@ ARROWS: dict[str, set[str]] = {
     "files": {"arrays", "errors"},
     "attribution": {"panels"},
     "enlarging": set(),
-    "tape": {"arrays", "errors", "targets"},
+    "windows": set(),
+    "tape": {"arrays", "errors", "targets", "windows"},
     "arithmetic": {"tape"},
     "passes": {"arrays"},
     "verdict": set(),
@@ -61,7 +62,7 @@ ARROWS: dict[str, set[str]] = {
     # which layers have places of the picture, and which of them to take
     "tokens": {"arrays", "errors", "layer", "model"},
     "reach": {"layer", "model"},
-    "receptive": {"errors", "model", "passes", "tape"},
+    "receptive": {"windows", "errors", "model", "passes", "tape"},
     "once": {"layer", "model"},
     "candidates": {"layer", "model", "once", "reach", "tokens"},
     # a Model and a picture become panels

@@ -30,8 +30,8 @@ PUBLIC = [
     "Picture", "PlacesLayers", "Probe", "ReceptiveField", "Result", "Sheet", "Table", "Tape", "Target", "Tiles",
     "Trace", "Verdict", "Visualiser", "attributed", "candidates", "cover_of", "difference", "doctor",
     "enlarged", "errors", "fold", "hookimpl", "inspect", "interpolation", "join_channels", "load",
-    "look", "multiply_adds", "names_of", "open_image", "receptive_fields", "sheet", "view", "visualiser", "visualisers",
-    "wrap",
+    "look", "mark_of", "multiply_adds", "names_of", "open_image", "receptive_fields", "sheet", "view", "visualiser",
+    "visualisers", "wrap",
 ]  # fmt: skip
 
 

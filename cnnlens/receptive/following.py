@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..errors import Unmet
 from ..tape import Call, CallInfo, Tape
+from ..windows import Windows
 from .probing import probed
 from .span import ReceptiveField, Span
 
@@ -120,33 +120,19 @@ def _union(info: CallInfo, fields: Sequence[ReceptiveField]) -> Known:
 
 def _windowed(info: CallInfo, field: ReceptiveField, shape: Sequence[int]) -> Known:
     """A convolution or pooling: windows with a kernel that is told, or equal ones that fill the map."""
-    spans, kernel = [], info.hyper.get("kernel")
+    spans, told = [], info.hyper.get("kernel")
     for axis, span in enumerate((field.rows, field.columns)):
         size, out = shape[axis], info.shape[axis]
-        if kernel is not None and len(kernel) == 2:
-            step, dilation = (_one_of(info.hyper.get(name, 1), axis) for name in ("stride", "dilation"))
-            padding = _padding(info.hyper.get("padding", 0), kernel[axis], step, dilation, size, axis)
-            spans.append(span.window(kernel[axis], step, padding, dilation, out))
-        elif kernel is None and size % out == 0 and (out > 1 or size == 1):
-            spans.append(span.window(size // out, size // out, 0, 1, out))
+        windows = info.windows(axis, size)
+        if windows is not None:
+            spans.append(span.window(windows, out))
+        elif told is None and size % out == 0 and (out > 1 or size == 1):
+            spans.append(span.window(Windows(size // out, size // out, 1, 0), out))
         else:
             return f"{_words(info)} reads " + (
                 "every place of its map" if out == 1 else "windows of several sizes"
             )
     return ReceptiveField(*spans)
-
-
-def _one_of(value: Any, axis: int) -> int:
-    return int(value[axis] if isinstance(value, (tuple, list)) else value)
-
-
-def _padding(told: Any, kernel: int, step: int, dilation: int, size: int, axis: int) -> int:
-    """What lies before the map. "same" puts the smaller half there, of what it takes to read to the end."""
-    if not isinstance(told, str):
-        return _one_of(told, axis)
-    if told != "same":
-        return 0
-    return max((-(-size // step) - 1) * step + (kernel - 1) * dilation + 1 - size, 0) // 2
 
 
 def _words(info: CallInfo) -> str:

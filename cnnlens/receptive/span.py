@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..passes import Box
+from ..windows import Windows
 
 Ends = tuple[int, int]  #: the first pixel and the one after the last; two equal ones for none
 
@@ -27,12 +28,13 @@ class Span:
         first = self.start + place * self.stride
         return first, first + self.size
 
-    def window(self, kernel: int, stride: int, padding: int, dilation: int, places: int) -> Span:
-        """The span of so many `places` that read windows of this map, padded in front."""
-        size = self.size + self.stride * (kernel - 1) * dilation
-        firsts = (place * stride - padding for place in range(places))
-        reads = [range(first, first + (kernel - 1) * dilation + 1, dilation) for first in firsts]
-        return self.read(reads, size, self.stride * stride, self.start - self.stride * padding)
+    def window(self, windows: Windows, places: int) -> Span:
+        """The span of so many `places` that read windows of this map."""
+        reach = (windows.size - 1) * windows.dilation
+        firsts = (place * windows.stride - windows.before for place in range(places))
+        reads = [range(first, first + reach + 1, windows.dilation) for first in firsts]
+        start = self.start - self.stride * windows.before
+        return self.read(reads, self.size + self.stride * reach, self.stride * windows.stride, start)
 
     def read(self, reads: Iterable[Sequence[int]], size: int, stride: int, start: int) -> Span:
         """The span of places that read these of this map, one sequence each; those before and behind it are none."""

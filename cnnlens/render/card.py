@@ -27,6 +27,7 @@ from .raster import (
     tiles_scale,
 )  # fmt: skip
 from .style import Style, style_of
+from .words import diagram_words
 
 if TYPE_CHECKING:
     from ..result import Result
@@ -195,12 +196,6 @@ def _colour_bar(
         draw.text((20, y), number(value), fill=style.ink, font=font(12), anchor=anchor)
     draw.text((0, len(bar) + 3), unit, fill=style.faint, font=font(11))
     return canvas
-
-
-def diagram_words(panel: Diagram) -> str:
-    """What stands over a diagram: its title, and what the lengths at the foot of its boxes are."""
-    told = any(node.part is not None for node in panel.nodes)
-    return " · ".join(filter(None, (panel.title, f"lengths: {panel.means}" if told and panel.means else "")))
 
 
 def with_unit(title: str, unit: str) -> str:

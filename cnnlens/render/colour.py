@@ -97,5 +97,5 @@ def colours_of(codes: Codes, name: str) -> Codes:
 
 
 def number(value: float) -> str:
-    """A number as it stands on a colour bar: three figures, a real minus."""
-    return f"{value:.3g}".replace("-", "−")
+    """A number as it stands on a colour bar: three figures, a real minus, and no minus zero."""
+    return f"{value + 0.0:.3g}".replace("-", "−")

@@ -17,7 +17,7 @@ from matplotlib.patheffects import withStroke
 from ..arrays import Array
 from ..diagram import Diagram
 from ..panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
-from .card import diagram_words, headline, heatmap_words, tiles_words
+from .card import headline, heatmap_words, tiles_words
 from .charts import cell
 from .colour import ODD_COLOUR, number, tables
 from .diagram import laid_out
@@ -25,6 +25,7 @@ from .diagram.axes import draw_drawing, inches_of
 from .pointing import Box, is_written, outlines_of
 from .raster import columns_of, draw_tiles, heatmap_limits, overlay, pixels_image, shown_tiles, tiles_scale
 from .style import Style, style_of
+from .words import diagram_words
 
 if TYPE_CHECKING:
     from ..result import Result

@@ -11,7 +11,6 @@ import zlib
 from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, assert_never
-from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
@@ -19,11 +18,9 @@ from PIL import Image
 from ..arrays import Array
 from ..diagram import Diagram
 from ..panels import Bars, Curve, Heatmap, Limits, Note, Panel, Picture, Table, Tiles, panel_array
-from .card import diagram_words, draw_panel, headline, heatmap_words, tiles_words, with_unit
-from .charts import bar_ends, cell
+from .card import draw_panel, headline, heatmap_words, tiles_words, with_unit
 from .colour import LEVELS, number, tables
-from .diagram import laid_out
-from .diagram.svg import svg_of
+from .diagram import diagram_tree
 from .pointing import Box, is_written, outlines_of
 from .raster import (
     draw_each,
@@ -36,6 +33,8 @@ from .raster import (
     tiles_scale,
 )  # fmt: skip
 from .style import Style, style_of
+from .trees import MOST_BARS, bars_tree, markup, paper_tree, table_tree
+from .words import alt_text, diagram_words
 
 if TYPE_CHECKING:
     from ..result import Result
@@ -51,15 +50,12 @@ def draw_html(result: Result, **options: object) -> str:
 
 def body_html(result: Result, style: Style) -> str:
     """A result's caption, panels with their numbers, and how it came to be, behind a fold."""
-    paper, link = str(result.facts.get("paper") or ""), str(result.facts.get("link") or "")
-    if paper and urlsplit(link).scheme in ("http", "https"):
-        cited = f'<a href="{escape(link)}" rel="noopener noreferrer">{escape(paper)}</a>'
-    else:
-        cited = escape(paper)
+    paper = paper_tree(result.facts)
+    cited = f"<p>{markup(paper)}</p>" if paper else ""
     panels = "\n".join(panel_html(panel, result.pixels, style) for panel in result.panels)
     return (
         f"<h3>{escape(headline(result))}</h3>{panels}"
-        f"<details><summary>How this came to be</summary>{f'<p>{cited}</p>' if cited else ''}"
+        f"<details><summary>How this came to be</summary>{cited}"
         f'<pre class="manifest">{escape(result.manifest_text(indent=1))}</pre></details>'
     )
 
@@ -77,42 +73,21 @@ def panel_html(panel: Panel, pixels: Array | None, style: Style) -> str:
             drawn = _over(_img(draw_picture(panel), alt_text(panel)), outlines_of(panel), panel.values.shape)
             return _figure(panel.title, f'<div class="maps of1">{drawn}</div>', panel)
         case Bars():
-            if len(panel.values) > 24:
+            if len(panel.values) > MOST_BARS:
                 return _figure("", _drawn(panel, pixels, style), panel)
-            return _figure(with_unit(panel.title, panel.unit), _bars(panel), panel)
+            return _figure(with_unit(panel.title, panel.unit), markup(bars_tree(panel)), panel)
         case Curve():
             return _figure("", _drawn(panel, pixels, style), panel)
         case Table():
-            return _figure(panel.title, _table(panel), panel)
+            return _figure(panel.title, markup(table_tree(panel)), panel)
         case Diagram():
-            drawing = svg_of(laid_out(panel), style, alt_text(panel))
-            return _figure(diagram_words(panel), f'<div class="paper" tabindex="0">{drawing}</div>', panel)
+            return _figure(
+                diagram_words(panel), markup(diagram_tree(panel, alt_text(panel), theme=style.theme)), panel
+            )
         case Note():
             return f'<p class="note">{escape(panel.text)}</p>'
         case _:
             assert_never(panel)
-
-
-def alt_text(panel: Panel) -> str:
-    """What a panel shows, in words and numbers."""
-    match panel:
-        case Note():
-            return panel.text
-        case Diagram():
-            counts = (len(panel.nodes), "box"), (len(panel.edges), "line")
-            told = ", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in counts)
-            return f"{panel.title or 'diagram'}: {told.replace('boxs', 'boxes')}"
-        case Table():
-            return f"table {panel.title}, {len(panel.rows)} rows"
-        case _:
-            finite = panel.values[np.isfinite(panel.values)]
-            ends = (
-                f"{number(float(finite.min()))} to {number(float(finite.max()))}"
-                if finite.size
-                else "no finite value"
-            )
-            shape = "×".join(map(str, panel.values.shape))
-            return f"{panel.title or type(panel).__name__}: {shape} values, {ends}"
 
 
 def png(image: Image.Image) -> bytes:
@@ -229,25 +204,3 @@ def _img(image: Image.Image, alt: str, shape: tuple[int, ...] | None = None, *, 
 def _drawn(panel: Panel, pixels: Array | None, style: Style) -> str:
     data = base64.b64encode(png(draw_panel(panel, pixels, style))).decode()
     return f'<img class="drawn" alt="{escape(alt_text(panel))}" src="data:image/png;base64,{data}">'
-
-
-def _bars(panel: Bars) -> str:
-    """Lengths from zero to either side, in percent of the axis, and the numbers."""
-    low, high = bar_ends(panel)
-    span, zero, rows = high - low, float(np.clip(0, low, high)), []
-    for name, value in zip(panel.names, panel.values, strict=True):
-        end = float(np.clip(value, low, high)) if np.isfinite(value) else zero
-        left, wide = (min(zero, end) - low) / span * 100, abs(end - zero) / span * 100
-        rows.append(
-            f'<tr><th scope="row">{escape(name)}</th><td class="length"><i style="margin-left:{left:.3f}%;'
-            f'width:{wide:.3f}%"></i></td><td class="value">{escape(number(float(value)))}</td></tr>'
-        )
-    return f'<table class="bars">{"".join(rows)}</table>'
-
-
-def _table(panel: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in panel.columns)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell(c))}</td>" for c in row) + "</tr>" for row in panel.rows
-    )
-    return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>'

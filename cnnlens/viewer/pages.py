@@ -11,11 +11,12 @@ from flask import Blueprint, current_app, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
+from ..render.trees import Tree, markup
 from .api import state_of
 from .app import desk, desks
+from .forms import about_tree, form_tree
 from .layer_tree import flat_of, grouped, settings_of, times, tree_of, words_of
 from .results import KEEP, colour_data
-from .trees import Tree, about_tree, form_tree, markup
 
 #: How a picture comes to have the input's size, in words.
 FITTED = {"squash": "squashed", "crop": "cropped", "pad": "padded"}
@@ -137,7 +138,7 @@ def _first_form(named: dict[str, dict[str, Any]], otherwise: str | None) -> dict
     some = some or [named[name] for name in (otherwise,) if name is not None]
     if request.args.get("view") != "explain" or not some:
         return {}
-    return {part: Markup("").join(map(markup, trees)) for part, trees in _form(some).items()}
+    return {part: Markup("".join(map(markup, trees))) for part, trees in _form(some).items()}
 
 
 def _families(visualisers: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from cnnlens import Array, Cost, Field, Link, MapsLayer, Note, Probe, Tiles, hookimpl, visualiser
+from cnnlens import Array, Cost, Field, Link, MapsLayer, Note, Probe, Tiles, hookimpl, mark_of, visualiser
 
 Scale = Literal["unit", "layer", "global"]
 
@@ -33,7 +33,7 @@ def feature_maps(
     if order == "energy":
         ranks = np.argsort(-np.square(maps).mean((1, 2)), kind="stable")
     maps = maps[ranks]
-    marks = {i: mark for i, one in enumerate(maps) if (mark := _mark(one))}
+    marks = {i: mark for i, one in enumerate(maps) if (mark := mark_of(one))}
     tiles = Tiles(
         maps,
         names=[str(i) for i in ranks],
@@ -45,14 +45,6 @@ def feature_maps(
         opens=Link("unit", {"layer": layer}, "this map", tile="unit"),
     )
     return (tiles, Note(_count(marks, tiles))) if marks else (tiles,)
-
-
-def _mark(one: Array) -> str:
-    if not np.isfinite(one).all():
-        return "not finite"
-    if one.max() > one.min():
-        return ""
-    return "dead" if one.max() == 0 else "flat"
 
 
 def _count(marks: dict[int, str], tiles: Tiles) -> str:

@@ -36,10 +36,9 @@ def journey(
     with_maps = [layer for layer in probe.model.layers if layer.has_maps and layer.name in named]
     shown = chosen(with_maps, strips)
     probe.look_at(*(layer.name for layer in shown))
-    colours = probe.pixels if probe.pixels.shape[-1] in (1, 3) else probe.pixels.mean(-1, keepdims=True)
     size = "×".join(map(str, probe.pixels.shape))
     panels: list[Picture | Tiles | Bars | Note] = [
-        Picture(colours, f"Input: {size}", opens=Link("pixels", place="place"))
+        Picture(probe.colours, f"Input: {size}", opens=Link("pixels", place="place"))
     ]
     panels += [_strip(probe.activations(layer.name), layer, named[layer.name], maps) for layer in shown]
     left = len(with_maps) - len(shown)

@@ -14,7 +14,7 @@ import pytest
 from browser import until
 from PIL import Image
 
-from cnnlens.viewer.trees import markup, paper_tree
+from cnnlens.render.trees import markup, paper_tree
 
 Open = Callable[..., Any]
 Do = Callable[..., Any]

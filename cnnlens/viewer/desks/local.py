@@ -38,6 +38,7 @@ class Local:
         self._model, self._registry, self._pictures = model, registry, pictures
         self._probes: Shelf[Probe] = Shelf(MAX_PROBES)
         self._fields: ReceptiveFields | None = None
+        self._visualisers: list[dict[str, Any]] | None = None
 
     @property
     def is_known(self) -> bool:
@@ -65,7 +66,9 @@ class Local:
 
     def visualisers(self) -> list[dict[str, Any]]:
         """Every visualiser with its settings for this model, or why it cannot read it."""
-        return [self._told(v) for v in self._registry]
+        if self._visualisers is None:  # kept: every page asks, and they hang on what the layers are
+            self._visualisers = [self._told(v) for v in self._registry]
+        return list(self._visualisers)
 
     def visualiser(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         """One visualiser, the given settings resolved, and what they cost."""

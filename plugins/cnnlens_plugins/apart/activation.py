@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnlens import Array, Call, Cost, Curve, Field, Heatmap, LayerOf, Probe, Table, Tape, errors, visualiser
 
-from .road import behind, call_of, link_to, name_of
+from .road import behind, call_of, chosen_unit, link_to, name_of
 from .window import Reals
 
 ActivationLayer = Annotated[str, LayerOf("any", kinds=("activation", "convolution", "dense"))]
@@ -49,11 +49,7 @@ def _activation_of(tape: Tape, layer: str, unit: int) -> Call:
         if not later:
             raise errors.Unmet(f"no activation comes after {layer}: choose an earlier layer") from None
         found = next(iter(behind(tape, made)[-1:]), later[0])
-    if unit >= (count := found.info.shape[-1]):
-        raise errors.BadSetting(
-            f"activation: setting 'unit' should be from 0 to {count - 1}, got {unit}: {found.info.name} has "
-            f"{count} maps"
-        )
+    chosen_unit(unit, found.info.shape[-1], found.info.name, "activation")
     return found
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
 from cnnlens import (
     Array,
@@ -28,10 +27,11 @@ from cnnlens import (
 
 from .road import behind, call_of, chosen_place, chosen_unit, link_into
 from .seen import map_of, photograph
+from .sums import bars_of, strongest, table_of
 from .window import Place, Reals, Window, window_of
 
 ConvolutionLayer = Annotated[str, LayerOf("any", kinds=("convolution",))]
-_TILES, _BARS = 16, 16
+_TILES = 16
 
 Answer = tuple[Heatmap | Picture | Tiles | Bars | Table | Note, ...]
 
@@ -71,7 +71,7 @@ def products_of(tape: Tape, call: Call, unit: int, place: Place) -> Products:
         return _reaching(call, maps, unit, place, bias)
     kernel = call.params["kernel"][..., unit]
     first = unit // (info.shape[-1] // int(info.hyper.get("groups", 1))) * kernel.shape[-1]
-    window = window_of(replace(info, hyper={**info.hyper, "kernel": kernel.shape[:2]}), maps.shape, place)
+    window = window_of(info, maps.shape, place)
     read = window.read(maps[..., first : first + kernel.shape[-1]])
     return Products(window, read, kernel.astype(np.float64), bias, first)
 
@@ -106,7 +106,7 @@ def convolution(
     is made here in double precision and stands beside the network's own value. Behind it stands what a batch norm
     and the activation make of it. A click on a value of the window takes that value apart.
     """
-    chosen_unit(probe, layer, unit, "convolution")
+    chosen_unit(unit, probe.layer(layer).shape[-1], layer, "convolution")
     tape = probe.tape
     call = call_of(tape, layer, "convolution", "transposed-convolution")
     one = call.output[0, ..., unit]
@@ -117,7 +117,7 @@ def convolution(
         map_of(one, layer, unit, at, "convolution"),
         *photograph(probe, tape, layer, at),
         *_windows(found, into),
-        *_by_map(found, into, at),
+        *_by_map(found, into),
         _sum(tape, call, found, unit, at),
     )
 
@@ -126,7 +126,7 @@ def _windows(found: Products, into: Link | None) -> tuple[Tiles, ...]:
     """Window, kernel and products, a tile for each map; none where a kernel has one weight a map."""
     if found.window.size == (1, 1):
         return ()
-    ranks = _strongest(found, _TILES)
+    ranks = np.sort(strongest(found.terms.sum((0, 1)), _TILES))
     names = [str(found.first + int(i)) for i in ranks]
     many = (
         ""
@@ -146,47 +146,30 @@ def _windows(found: Products, into: Link | None) -> tuple[Tiles, ...]:
     )
 
 
-def _strongest(found: Products, count: int) -> npt.NDArray[np.intp]:
-    """The maps whose products add or take most, in the order of their numbers."""
-    sums = np.abs(found.terms.sum((0, 1)))
-    return np.sort(np.argsort(-sums, kind="stable")[:count])
-
-
-def _by_map(found: Products, into: Link | None, at: Place) -> tuple[Bars, ...]:
-    """What each map adds, the bias among them; many are told together."""
+def _by_map(found: Products, into: Link | None) -> tuple[Bars, ...]:
+    """What each map adds, the bias among them; of a 1×1 kernel each bar leads to the value that it read."""
     sums = found.terms.sum((0, 1))
     if len(sums) == 1 and not found.bias:
         return ()
-    ranks = np.argsort(-np.abs(sums), kind="stable")[:_BARS]
-    values, names = [float(sums[i]) for i in ranks], [f"map {found.first + int(i)}" for i in ranks]
-    if len(sums) > len(ranks):
-        values.append(float(sums.sum() - sums[ranks].sum()))
-        names.append(f"{len(sums) - len(ranks)} others")
-    values.append(found.bias)
-    names.append("bias")
-    opens: tuple[Link | None, ...] = ()
+    link = None
     if into is not None and found.window.size == (1, 1) and into.tile:
-        place = f"{found.window.start[0]},{found.window.start[1]}"
-        more = {into.place: place} if into.place else {}
-        opens = tuple(
-            Link(into.visualiser, {**into.settings, **more, into.tile: found.first + int(i)}, into.words)
-            for i in ranks
-        )
-        opens += (None,) * (len(values) - len(opens))
-    return (Bars(np.asarray(values), names, "What each map adds", "activation", opens=opens),)
+        place = {into.place: f"{found.window.start[0]},{found.window.start[1]}"} if into.place else {}
+        settings, tile = {**into.settings, **place}, into.tile
+
+        def link(part: int) -> Link:
+            return Link(into.visualiser, {**settings, tile: found.first + part}, into.words)
+
+    name = "map {}".format
+    return (
+        bars_of(sums, found.bias, "What each map adds", "activation", lambda i: name(found.first + i), link),
+    )
 
 
 def _sum(tape: Tape, call: Call, found: Products, unit: int, at: Place) -> Table:
-    own = float(call.output[(0, *at, unit)])
-    rows: list[tuple[str, float]] = [
-        (f"sum of {found.terms.size} products", float(found.terms.sum())),
-        ("bias", found.bias),
-        ("together", found.total),
-        ("the network's own value", own),
-    ]
-    rows += [
+    after = [
         (f"after {one.info.name} ({one.info.function or one.info.kind})", float(one.output[(0, *at, unit)]))
         for one in behind(tape, call)
         if one.info.kind != "identity"
     ]
-    return Table(("what", "value"), rows, title=f"The sum at row {at[0]}, column {at[1]}")
+    title, own = f"The sum at row {at[0]}, column {at[1]}", float(call.output[(0, *at, unit)])
+    return table_of(found.terms.size, float(found.terms.sum()), found.bias, own, title, *after)

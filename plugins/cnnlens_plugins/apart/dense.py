@@ -23,11 +23,12 @@ from cnnlens import (
     visualiser,
 )
 
-from .road import call_of, name_of
+from .road import call_of, chosen_unit, name_of
+from .sums import bars_of, strongest, table_of
 from .window import Reals
 
 DenseLayer = Annotated[str, LayerOf("any", kinds=("dense",))]
-_BARS, _TILES = 16, 12
+_TILES = 12
 _MOVES = ("reshape", "identity")
 
 Answer = tuple[Heatmap | Tiles | Bars | Table, ...]
@@ -55,11 +56,7 @@ def dense(
             f"{layer} is run at every place of a map, {call.info.shape}: convolution takes such a layer apart"
         )
     chosen = _unit_of(probe, tape, call) if unit is None else unit
-    if chosen >= call.info.shape[-1]:
-        raise errors.BadSetting(
-            f"dense: setting 'unit' should be from 0 to {call.info.shape[-1] - 1}, got {chosen}: that is how many "
-            f"units {layer} has"
-        )
+    chosen_unit(chosen, call.info.shape[-1], layer, "dense", "units")
     parts = parts_of(tape, call, chosen)
     name = _name(probe, call, chosen, tape)
     return *_maps(parts, name), _bars(tape, parts, name), _sum(call, parts, chosen, name)
@@ -119,7 +116,7 @@ def _maps(parts: Parts, name: str) -> tuple[Heatmap | Tiles, ...]:
     if parts.values.ndim != 3 or parts.values.shape[:2] == (1, 1):
         return ()
     sums = parts.values.sum((0, 1))
-    ranks = np.argsort(-np.abs(sums), kind="stable")[:_TILES]
+    ranks = strongest(sums, _TILES)
     whole = Heatmap(
         parts.values.sum(-1).astype(np.float32),
         True,
@@ -138,30 +135,18 @@ def _maps(parts: Parts, name: str) -> tuple[Heatmap | Tiles, ...]:
 
 
 def _bars(tape: Tape, parts: Parts, name: str) -> Bars:
-    by_map = parts.values.sum((0, 1)) if parts.values.ndim == 3 else parts.values
-    ranks = np.argsort(-np.abs(by_map), kind="stable")[:_BARS]
-    values, names = (
-        [float(by_map[i]) for i in ranks],
-        [f"{'map' if parts.values.ndim == 3 else 'input'} {int(i)}" for i in ranks],
-    )
-    layer = name_of(tape, parts.place)
-    opens: list[Link | None] = []
-    if layer is not None and parts.values.ndim == 3:
-        opens = [Link("unit", {"layer": layer, "unit": int(i)}, f"{layer}[{int(i)}]") for i in ranks]
-    if len(by_map) > len(ranks):
-        values.append(float(by_map.sum() - by_map[ranks].sum()))
-        names.append(f"{len(by_map) - len(ranks)} others")
-    values.append(parts.bias)
-    names.append("bias")
-    opens += [None] * (len(values) - len(opens)) if opens else []
-    return Bars(np.asarray(values), names, f"What made {name}", "score", opens=opens)
+    """What each map adds, where there are maps, and where it leads; else what each input adds."""
+    title, layer = f"What made {name}", name_of(tape, parts.place)
+    if parts.values.ndim != 3:
+        return bars_of(parts.values, parts.bias, title, "score", "input {}".format, None)
+
+    def link(part: int) -> Link:
+        return Link("unit", {"layer": str(layer), "unit": part}, f"{layer}[{part}]")
+
+    sums = parts.values.sum((0, 1))
+    return bars_of(sums, parts.bias, title, "score", "map {}".format, None if layer is None else link)
 
 
 def _sum(call: Call, parts: Parts, unit: int, name: str) -> Table:
-    rows = [
-        (f"sum of {call.params['kernel'].shape[0]} products", float(parts.values.sum())),
-        ("bias", parts.bias),
-        ("together", float(parts.values.sum() + parts.bias)),
-        ("the network's own value", float(call.output[0, unit])),
-    ]
-    return Table(("what", "value"), rows, title=f"The sum of {name}")
+    count, own = call.params["kernel"].shape[0], float(call.output[0, unit])
+    return table_of(count, float(parts.values.sum()), parts.bias, own, f"The sum of {name}")

@@ -8,10 +8,10 @@ import numpy as np
 
 from cnnlens import Array, Bars, Call, Model, Tape, Tiles
 
-from .road import BORDERS
+from .road import BORDERS, KEEPING
 
 #: Calls that hand on a channel under its number; of the moves those that only add or take a border.
-_KEEPING = ("batch-norm", "normalisation", "activation", "pooling", "scale", "identity", "resize")
+_KEEPING = (*KEEPING, "pooling", "resize")
 _TILES, _BARS = 64, 32
 
 

@@ -46,7 +46,7 @@ def pixels(
     ends = f"rows {top} to {top + size - 1}, columns {left} to {left + size - 1}"
     return (
         Picture(
-            _colours(shown),
+            probe.colours,
             f"The picture as the network is shown it, {height} × {width} pixels",
             [box],
             opens,
@@ -54,10 +54,6 @@ def pixels(
         _numbers(shown[part], names, f"Before: {ends}", "intensity", (0.0, 1.0), marks, there),
         _numbers(probe.fed[part], fed_names, "After preprocessing", "what is fed", (low, high), marks, there),
     )
-
-
-def _colours(shown: Array) -> Array:
-    return shown if shown.shape[-1] in (1, 3) else shown.mean(-1, keepdims=True)
 
 
 def _numbers(

@@ -33,7 +33,7 @@ def pooling(
     below everything for the largest; whether it counts for the mean is the layer's own rule, and told. A click on the
     map below takes what made it apart.
     """
-    chosen_unit(probe, layer, unit, "pooling")
+    chosen_unit(unit, probe.layer(layer).shape[-1], layer, "pooling")
     tape = probe.tape
     call = call_of(tape, layer, "pooling")
     below = tape.inputs(call)[0][0][..., unit]

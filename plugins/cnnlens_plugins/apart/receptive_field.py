@@ -49,7 +49,7 @@ def receptive_field(
     is where its gradient is: the map shows the gradient's size at each pixel, and the smaller box holds 95 % of it.
     Most networks look at far less than they can see, and at the middle of that most.
     """
-    chosen_unit(probe, layer, unit, "receptive-field")
+    chosen_unit(unit, probe.layer(layer).shape[-1], layer, "receptive-field")
     one = probe.activations(layer)[..., unit]
     middle = f"{one.shape[0] // 2},{one.shape[1] // 2}"
     at = chosen_place(middle if place == "centre" else place, one, "receptive-field")
@@ -59,11 +59,10 @@ def receptive_field(
     used = smallest_box(effective, _MOST)
     boxes = [Outline(seen, "theoretical")] if seen is not None else []
     boxes += [Outline(used, "effective: 95 % of the gradient")] if used is not None else []
-    colours = probe.pixels if probe.pixels.shape[-1] in (1, 3) else probe.pixels.mean(-1, keepdims=True)
     opens = Link("pixels", {}, "these pixels", place="place")
     return (
         map_of(one, layer, unit, at, "receptive-field"),
-        Picture(colours, "The picture, with what the value can see and what it looks at", boxes, opens),
+        Picture(probe.colours, "The picture, with what the value can see and what it looks at", boxes, opens),
         Heatmap(
             effective, title="What it looks at: the effective field", unit="activation per pixel",
             means="a change of the pixel would change the value more", outlines=boxes,

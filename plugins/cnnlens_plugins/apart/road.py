@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cnnlens import Array, Call, Link, Probe, Tape, errors
+from cnnlens import Array, Call, Link, Tape, errors
 
 from .window import Place, Window
 
@@ -112,12 +112,11 @@ def _through_borders(tape: Tape, place: int, window: Window) -> tuple[int, Windo
         window = replace(window, start=(start[0], start[1]), shape=(below[0], below[1]))
 
 
-def chosen_unit(probe: Probe, layer: str, unit: int, owner: str) -> None:
-    """Refuse a map that the layer has not."""
-    count = probe.layer(layer).shape[-1]
+def chosen_unit(unit: int, count: int, layer: str, owner: str, maps: str = "maps") -> None:
+    """Refuse a unit that a layer of so many has not."""
     if unit >= count:
         raise errors.BadSetting(
-            f"{owner}: setting 'unit' should be from 0 to {count - 1}, got {unit}: {layer} has {count} maps"
+            f"{owner}: setting 'unit' should be from 0 to {count - 1}, got {unit}: {layer} has {count} {maps}"
         )
 
 

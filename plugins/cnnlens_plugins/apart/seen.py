@@ -30,7 +30,6 @@ def photograph(probe: Probe, tape: Tape, layer: str, place: Place) -> tuple[Pict
     if field is None:
         return ()
     height, width = field.size
-    colours = probe.pixels if probe.pixels.shape[-1] in (1, 3) else probe.pixels.mean(-1, keepdims=True)
     words = f"what the value sees of the picture: {height} × {width} pixels, padding included"
     opens = Link("pixels", {}, "these pixels", place="place")
-    return (Picture(colours, words, [Outline(field.box(*place, clip=False), words)], opens),)
+    return (Picture(probe.colours, words, [Outline(field.box(*place, clip=False), words)], opens),)

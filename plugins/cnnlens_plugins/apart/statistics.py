@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnnlens import Array, ReceptiveField, Table
+from cnnlens import Array, ReceptiveField, Table, mark_of
 
 Row = tuple[str, str | float | int]
-
-
-def mark_of(one: Array) -> str:
-    """What is special about a map: "not finite", "dead" (zero everywhere) or "flat" (one value); else nothing."""
-    if not np.isfinite(one).all():
-        return "not finite"
-    if one.max() > one.min():
-        return ""
-    return "dead" if one.max() == 0 else "flat"
 
 
 def statistics(one: Array, field: ReceptiveField | None) -> Table:

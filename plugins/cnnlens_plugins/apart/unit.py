@@ -19,14 +19,15 @@ from cnnlens import (
     Tape,
     Tiles,
     errors,
+    mark_of,
     receptive_fields,
     visualiser,
 )
 
 from .kernels import kernel_of, kernel_panel
 from .places import crops, margin_of, strongest
-from .road import link_to
-from .statistics import mark_of, statistics
+from .road import chosen_unit, link_to
+from .statistics import statistics
 
 Answer = tuple[Heatmap | Tiles | Bars | Table | Note, ...]
 
@@ -54,11 +55,7 @@ def unit(
     one as large as the picture is not cut out.
     """
     maps = probe.activations(layer)
-    if unit >= maps.shape[-1]:
-        raise errors.BadSetting(
-            f"unit: setting 'unit' should be from 0 to {maps.shape[-1] - 1}, got {unit}: "
-            f"{layer} has {maps.shape[-1]} maps"
-        )
+    chosen_unit(unit, maps.shape[-1], layer, "unit")
     one, (tape, field, why) = maps[..., unit], _field_of(probe, layer)
     opens = link_to(tape, layer, unit) if tape is not None else None
     shown = Heatmap(

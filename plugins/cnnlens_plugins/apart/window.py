@@ -55,36 +55,21 @@ def window_of(info: CallInfo, read: Sequence[int], place: Place) -> Window:
 
     Where no kernel is told it is that of an adaptive or global pooling: windows that fill the map.
     """
-    kernel = info.hyper.get("kernel")
     starts, steps, sizes = [], [], []
     for axis in (0, 1):
         side, out = read[axis], info.shape[axis] if len(info.shape) == 3 else 1
-        if kernel is None or len(kernel) != 2:
+        windows = info.windows(axis, side)
+        if windows is None:
             first, end = place[axis] * side // out, -(-(place[axis] + 1) * side // out)
             starts.append(first)
             steps.append(1)
             sizes.append(end - first)
-            continue
-        stride, dilation = (_of(info.hyper.get(name, 1), axis) for name in ("stride", "dilation"))
-        before = _padding(info.hyper.get("padding", 0), kernel[axis], stride, dilation, side, axis)
-        starts.append(place[axis] * stride - before)
-        steps.append(dilation)
-        sizes.append(int(kernel[axis]))
+        else:
+            starts.append(place[axis] * windows.stride - windows.before)
+            steps.append(windows.dilation)
+            sizes.append(windows.size)
     return Window(_pair(starts), _pair(steps), _pair(sizes), (read[0], read[1]))
 
 
 def _pair(values: Sequence[int]) -> Place:
     return int(values[0]), int(values[1])
-
-
-def _of(value: Any, axis: int) -> int:
-    return int(value[axis] if isinstance(value, (tuple, list)) else value)
-
-
-def _padding(told: Any, kernel: int, stride: int, dilation: int, side: int, axis: int) -> int:
-    """What lies before the map: of "same" the smaller half of what it takes to read to the end."""
-    if not isinstance(told, str):
-        return _of(told, axis)
-    if told != "same":
-        return 0
-    return max((-(-side // stride) - 1) * stride + (kernel - 1) * dilation + 1 - side, 0) // 2

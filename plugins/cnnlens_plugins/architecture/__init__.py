@@ -129,7 +129,10 @@ def _diagram(model: Model, boxes: Sequence[Box], labels: Sequence[str], found: S
         nodes.append(Node(label, detail, box.main.kind, words, part, link_of(model, box)))
     edges = [Edge(start, end) for end, box in enumerate(boxes) for start in box.inputs]
     longest = f": the longest is {100 * most / every:.3g} % of all" if every else ""
-    return Diagram(nodes, edges, "From the picture to the scores", f"part of the multiply-adds{longest}")
+    told = f"{size_of(sum(one.parameters for one in found))} parameters, {size_of(every)} multiply-adds"
+    return Diagram(
+        nodes, edges, f"From the picture to the scores: {told}", f"part of the multiply-adds{longest}"
+    )
 
 
 def link_of(model: Model, box: Box) -> Link | None:
