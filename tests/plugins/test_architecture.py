@@ -124,7 +124,7 @@ def test_what_is_folded(residual: cnnlens.Model) -> None:
     boxes = boxes_of(residual.calls)
     assert [label_of(box, residual.calls) for box in boxes] == [
         "Input", "Conv 3×3", "BN · ReLU · Conv 3×3 · BN", "Global average pool", "Conv 1×1 · Sigmoid", "Multiply",
-        "Add", "Max pool 2×2", "Dense",
+        "Add", "Max pool 2×2 /2", "Dense",
     ]  # fmt: skip
     assert [box.inputs for box in boxes] == [(), (0,), (1,), (2,), (3,), (2, 4), (1, 5), (6,), (7,)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -47,7 +48,7 @@ def _starts(graph: Ranked) -> Iterator[Rows]:
 def crossings(graph: Ranked, rows: Rows) -> int:
     """How often steps between neighbouring ranks cross."""
     count = 0
-    for above, below in zip(rows, rows[1:], strict=False):
+    for above, below in itertools.pairwise(rows):
         place = {vertex: i for i, vertex in enumerate(below)}
         seen: list[int] = []
         for vertex in above:
@@ -89,8 +90,13 @@ def _swapped(graph: Ranked, rows: Rows) -> Rows:
                 {vertex: i for i, vertex in enumerate(rows[other])} if 0 <= other < len(rows) else {}
                 for other in (rank - 1, rank + 1)
             ]
-            ends = {v: [sorted(p[one] for one in some) for p, some in zip(places, (graph.up[v], graph.down[v]), strict=True)]
-                    for v in row}  # fmt: skip
+            ends = {
+                vertex: [
+                    sorted(at[one] for one in some)
+                    for at, some in zip(places, (graph.up[vertex], graph.down[vertex]), strict=True)
+                ]
+                for vertex in row
+            }
             for i in range(len(row) - 1):
                 a, b = ends[row[i]], ends[row[i + 1]]
                 if _between(a, b) > _between(b, a):

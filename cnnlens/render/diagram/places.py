@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 from .order import Rows
@@ -19,7 +20,7 @@ def columns_of(graph: Ranked, rows: Rows) -> list[int]:
     """
     spine = spine_of(graph, rows)
     place = {vertex: i for row in rows for i, vertex in enumerate(row)}
-    along = set(zip(spine, spine[1:], strict=False))
+    along = set(itertools.pairwise(spine))
 
     def worth(step: tuple[int, int]) -> tuple[bool, bool, int]:
         inner = all(vertex >= graph.real for vertex in step)
@@ -58,7 +59,7 @@ def placed(graph: Ranked, rows: Rows, column: Sequence[int], apart: Apart) -> li
     for row in rows:
         middle = next(i for i, vertex in enumerate(row) if column[vertex] == spine)
         for right, part in ((True, row[middle:]), (False, row[middle::-1])):
-            for inner, outer in zip(part, part[1:], strict=False):
+            for inner, outer in itertools.pairwise(part):
                 least = apart(inner, outer)
                 beside[right].setdefault(column[outer], []).append((column[inner], least))
     x = {spine: 0.0}
