@@ -94,8 +94,8 @@ ARROWS: dict[str, set[str]] = {
     },
     # the faces
     FACE: {
-        "arithmetic", "arrays", "attribution", "candidates", "diagram", "difference", "enlarging", "errors", "hookspecs",
-        "images", "layer", "look", "model", "opening", "panels", "passes", "pointing",
+        "arithmetic", "arrays", "attribution", "candidates", "diagram", "difference", "enlarging", "errors",
+        "hookspecs", "images", "layer", "look", "model", "opening", "panels", "passes", "pointing",
         "preprocess", "probe", "registry", "result", "settings", "tape", "targets", "tokens", "verdict",
         "receptive", "viewer", "visualiser", "doctor",
     },
