@@ -69,7 +69,8 @@ def table_tree(panel: Table) -> Tree:
         ["tr", *([f"td{'' if isinstance(one, str) else '.num'}", cell(one)] for one in row)]
         for row in panel.rows
     ]
-    return ["div.scroll", ["table", head, ["tbody", *rows]]]
+    scrolls = {"tabindex": "0", "role": "group", "aria-label": panel.title or "table"}
+    return ["div.scroll", scrolls, ["table", head, ["tbody", *rows]]]
 
 
 def bars_tree(panel: Bars, *, leads: bool = False) -> Tree:

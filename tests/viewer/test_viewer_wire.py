@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cnnlens.diagram import Diagram, Edge, Node
 from cnnlens.errors import BadSetting, CnnlensError, MissingPackage, PluginFailed, UnknownName
 from cnnlens.panels import Bars, Curve, Heatmap, Note, Picture, Table, Tiles
 from cnnlens.pointing import Link, Outline
@@ -37,6 +38,10 @@ PANELS = (
     Picture(np.full((2, 2, 1), 0.25), title="\ud800 alone"),
     Bars(np.asarray([1.0, np.nan]), ("x", "y"), limits=(0.0, 1.0)),
     Curve(np.arange(3.0), np.ones((2, 3)), ("one", "two"), x_unit="step"),
+    Diagram(
+        (Node("<b>", "1×1", "convolution", "all", 0.25, Link("unit", {"layer": "x"}, "its map")), Node("b")),
+        (Edge(0, 1, "</svg>"),), "net", "of all",
+    ),
     Table(("name", "value"), [("a", 1), ("b", 0.5), ("c", True)], title="t"),
     Note("a sentence"),
     Heatmap(ODD, outlines=(Outline((-1, 0.5, 2, 2), "window"),), opens=Link("unit", {"layer": "a", "n": 3})),

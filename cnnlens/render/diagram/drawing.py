@@ -13,7 +13,8 @@ from .ranks import Ranked, ranked
 
 LABEL, DETAIL = 12, 11  #: pixels of the lettering
 HEIGHT, INSET, EDGE = 44, 12, 12  #: of a box; its text from its sides; the paper around it all
-NARROWEST, WIDEST = 92, 300  #: boxes; longer text is cut
+NARROWEST, WIDEST = 93, 301  #: boxes; longer text is cut
+SPARE = 4  #: pixels more, for browsers that letter more widely
 BESIDE, LANE = 20, 13  #: between two boxes, and where one of the two is an edge that runs past
 BETWEEN = 24  #: at least, between ranks; more where steps run far across
 FURTHER, MOST = 0.055, 40  #: so much more for each pixel across, and at most
@@ -106,13 +107,18 @@ def _widths(panel: Diagram, graph: Ranked, column: Sequence[int]) -> list[float]
     widest: dict[int, float] = {}
     for i, node in enumerate(panel.nodes):
         text = max(font(LABEL).getlength(node.label), font(DETAIL).getlength(node.detail))
-        wide = min(max(NARROWEST, text + 2 * INSET + 1), WIDEST)
-        widest[column[i]] = max(widest.get(column[i], 0), float(round(wide)))
-    widths = [widest[one] if i < graph.real else 2.0 for i, one in enumerate(column)]
+        wide = min(max(NARROWEST, text + 2 * INSET + SPARE), WIDEST)
+        widest[column[i]] = max(widest.get(column[i], 0), _odd(wide))
+    widths = [widest[one] if i < graph.real else 1.0 for i, one in enumerate(column)]
     for way, edge in zip(graph.routes, panel.edges, strict=True):
         if edge.label:
-            widths[way[1]] = 2 * font(DETAIL).getlength(edge.label) + 12
+            widths[way[1]] = _odd(2 * font(DETAIL).getlength(edge.label) + 12)
     return widths
+
+
+def _odd(width: float) -> float:
+    """The odd number of pixels next to a width: with it middles lie in the middle of a pixel, and lines are crisp."""
+    return 2.0 * round((width - 1) / 2) + 1
 
 
 def _tops(graph: Ranked, rows: Sequence[Sequence[int]], xs: Sequence[float]) -> list[float]:

@@ -27,7 +27,7 @@ from cnnlens import (
 
 from .figures import Figures, at_once, bytes_of, figures_of
 from .folding import Box, boxes_of
-from .words import label_of, short_name, size_of, times
+from .words import grouped, label_of, short_name, size_of, times
 
 _BARS = 12
 #: Which visualiser takes apart what a kind of call makes; the setting is its layer.
@@ -89,7 +89,7 @@ def _totals(model: Model, calls: Sequence[CallInfo], boxes: Sequence[Box], found
     every = sum(layer.parameters for layer in model.layers if layer.kind != "block")
     told, each = sum(one.parameters for one in found), bytes_of(model)
     adds, untold = sum(one.multiply_adds for one in found), sum(one.untold for one in found)
-    parts = [f"{size_of(every)} parameters ({every}), {size_of(adds)} multiply-adds for one picture."]
+    parts = [f"{size_of(every)} parameters ({grouped(every)}), {size_of(adds)} multiply-adds for one picture."]
     if told < every:
         parts.append(
             f"{size_of(every - told)} of the parameters are in layers that the scores do not hang on."

@@ -105,3 +105,8 @@ def size_of(count: float) -> str:
         if count >= 0.9995 * unit:
             return f"{float(f'{count / unit:.3g}'):g} {sign}"
     return f"{count:g}"
+
+
+def grouped(count: int) -> str:
+    """A count with its thousands apart."""
+    return f"{count:,}".replace(",", "\N{THIN SPACE}")
