@@ -64,6 +64,7 @@ def main() -> None:
                     page.evaluate("document.querySelectorAll('#explain .panel')[1].scrollIntoView()")
                 if name == "architecture":
                     page.evaluate("document.querySelector('#explain .card').scrollIntoView()")
+                    page.evaluate("document.querySelector('.paper').scrollTop = 330")
                 write(page, f"viewer-{name}-{scheme}")
         for name, (query, sign) in TELEPHONE.items():
             page = opened(chromium, viewer.url + query, sign, NARROW, "light")

@@ -128,7 +128,7 @@ def seen(model: cnnlens.Model) -> dict[str, Any]:
             if values is not None:
                 found[f"look/{visualiser.name}/{place}"] = values
     (diagram,) = (one for one in cnnlens.look(model, None, "architecture").panels if isinstance(one, cnnlens.Diagram))
-    boxes = [(one.label, one.detail, one.kind, one.words, one.opens and told(one.opens)) for one in diagram.nodes]
+    boxes = [(one.label, one.detail, one.kind, one.part, one.opens and told(one.opens)) for one in diagram.nodes]
     text = json.dumps([boxes, told(diagram.edges)])
     found["boxes and edges"] = np.frombuffer(text.encode(), np.uint8).astype(np.float32)
     return found

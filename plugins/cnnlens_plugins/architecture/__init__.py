@@ -50,7 +50,8 @@ def architecture(
 
     Boxes are calls between the picture and the scores, and a line leads from each to those that read it. The length
     at the foot of a box is its part of the multiply-adds. Multiply-adds are those of convolutions and dense layers
-    for one picture; published tables often call them FLOPs. Memory is that of the outputs, and what a box sees its
+    for one picture; published tables often call them FLOPs. Keras counts the mean and the variance of a batch norm
+    among its parameters, PyTorch does not. Memory is that of the outputs, and what a box sees its
     theoretical receptive field (Araujo, Norris & Sim, 2019), a whole-picture one behind squeeze-and-excite, global
     pooling and dense layers. A concatenation that begins with all that an earlier one joined is drawn as reading
     that one. A click on a box opens its layer.
