@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..panels import Bars
 from ..render.trees import Tree, paper_tree
+
+#: Whose first panel is what the network says that a picture is.
+PREDICTION = "class-probabilities"
 
 
 def form_tree(some: Sequence[Mapping[str, Any]], given: Mapping[str, str]) -> list[Tree]:
@@ -38,6 +43,20 @@ def _control(one: Mapping[str, Any], now: str, otherwise: str) -> Tree:
         control = ["input", {**one["input"], **key, "spellcheck": "false", "value": value}]
     name = ["span", one["name"].replace("_", " ")]
     return ["label.field.toggle" if flag else "label.field", name, control, ["small", one["hint"]]]
+
+
+def prediction_tree(panel: Bars) -> list[Tree]:
+    """The likeliest classes as buttons that choose what is explained: key, name, probability, and its length."""
+    found: list[Tree] = []
+    for rank, (name, value) in enumerate(zip(panel.names, panel.values.tolist(), strict=True), 1):
+        known = f"{value:.3f}" if math.isfinite(value) else "–"
+        part = f"{min(max(value, 0.0), 1.0) if math.isfinite(value) else 0.0:.5f}"
+        # no style, which the page's policy forbids in markup
+        length = ["progress", {"value": part, "max": "1", "aria-hidden": "true"}]
+        key = {"title": f"Explain {name} ({rank})", "data-key": str(rank), "aria-pressed": "false"}
+        words = [["kbd", str(rank)], ["span.name", name], ["span.num", known]]
+        found.append(["button.bar-row", key, *words, length])
+    return found
 
 
 def _text_of(value: object) -> str:

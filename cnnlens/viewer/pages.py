@@ -11,10 +11,11 @@ from flask import Blueprint, current_app, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
+from ..panels import Bars
 from ..render.trees import Tree, markup
 from .api import state_of
 from .app import desk, desks
-from .forms import about_tree, form_tree
+from .forms import PREDICTION, about_tree, form_tree, prediction_tree
 from .layer_tree import flat_of, grouped, settings_of, times, tree_of, words_of
 from .results import KEEP, colour_data
 
@@ -38,9 +39,9 @@ routes = Blueprint("pages", __name__)
 def page() -> ResponseReturnValue:
     """The viewer; while the model is still being opened, a page that says so and waits."""
     start = state_of()
+    shown = next((one for one in start["images"] if one["id"] == request.args.get("img")), None)
+    shown = shown or next(iter(start["images"]), None)
     if start["model"] is None:
-        shown = next((one for one in start["images"] if one["id"] == request.args.get("img")), None)
-        shown = shown or next(iter(start["images"]), None)
         return render_template("loading.html", opening=start["opening"], images=start["images"], shown=shown)
     layers, visualisers = desk().layers(), desk().visualisers()
     given = start["model"]["input"]
@@ -64,6 +65,9 @@ def page() -> ResponseReturnValue:
         families=_families(visualisers),
         modules=MODULES,
         form=_first_form(named, start["visualiser"]),
+        shown=shown,
+        which="input" if request.args.get("seen") == "input" else "original",
+        prediction=_prediction(named, shown),
         grouped=grouped,
         times=times,
         settings=settings_of,
@@ -139,6 +143,17 @@ def _first_form(named: dict[str, dict[str, Any]], otherwise: str | None) -> dict
     if request.args.get("view") != "explain" or not some:
         return {}
     return {part: Markup("".join(map(markup, trees))) for part, trees in _form(some).items()}
+
+
+def _prediction(named: dict[str, dict[str, Any]], shown: dict[str, Any] | None) -> Markup | None:
+    """What the network says of the picture, where it has said it before: it is then there with the page."""
+    asked = named.get(PREDICTION)
+    if asked is None or asked["why_not"] or shown is None:
+        return None
+    found = desk().known(PREDICTION, asked["resolved"], shown["id"])
+    if found is None or not isinstance(found.panels[0], Bars):
+        return None
+    return Markup("".join(map(markup, prediction_tree(found.panels[0]))))
 
 
 def _families(visualisers: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:

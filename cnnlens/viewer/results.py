@@ -41,6 +41,7 @@ from ..result import Result
 from .api import number_in
 from .app import desks
 from .desks.desk import NotThere
+from .forms import PREDICTION, prediction_tree
 
 routes = Blueprint("results", __name__, url_prefix="/api/v1")
 
@@ -59,6 +60,8 @@ def result(id: str) -> ResponseReturnValue:
         "facts": found.facts,
         "paper": paper_tree(found.facts),
     }
+    if found.facts.get("visualiser") == PREDICTION and isinstance(found.panels[0], Bars):
+        told["rows"] = prediction_tree(found.panels[0])
     return _kept(jsonify(told | {"panels": [_described(p) for p in found.panels]}))
 
 

@@ -84,7 +84,11 @@ def waits(turns: int) -> list[dict[str, float]]:
 
 def _waited(page: Any, url: str, layer: Any) -> dict[str, float]:
     page.goto("about:blank")
-    there = "document.querySelectorAll('#predictions .num').length === 5 && document.querySelector('#photo').complete"
+    predicted, photo = (
+        "querySelectorAll('#predictions .num').length === 5",
+        "querySelector('#photo').naturalWidth",
+    )
+    there = f"document.{predicted} && document.{photo}"
     seconds = [_until(page, lambda: page.goto(url, wait_until="commit"), there)]
     page.wait_for_selector("#maps .sheet.ready")
     name = layer.get_attribute("data-name")

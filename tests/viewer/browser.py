@@ -41,7 +41,8 @@ def settled(page: Any) -> None:
     until(page, "!document.querySelector('main > section:not([hidden]) progress')")
     until(page, "!document.querySelector('main > section:not([hidden])').innerText.includes('Working…')")
     until(page, SHOWN)
-    until(page, "[...document.images].every((one) => one.complete || one.loading === 'lazy')")
+    loaded = "one.complete || (one.loading === 'lazy' && !one.closest('#strip'))"  # others may lie out of sight
+    until(page, f"[...document.images].every((one) => {loaded})")
 
 
 def watch(page: Any, home: str, wrong: list[str]) -> None:

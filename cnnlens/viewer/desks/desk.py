@@ -157,6 +157,9 @@ class Desk(Facts, Protocol):
     def result(self, id: str) -> Result:
         """A finished result. Raises NotThere where it was never made or has been forgotten."""
 
+    def known(self, visualiser: str, settings: Mapping[str, Any], image: str) -> Result | None:
+        """What was made of a picture by a visualiser that takes no target, if it is remembered; nothing is run."""
+
     def reset(self) -> None:
         """Stop the jobs, forget the results, and take the pictures back to those it began with."""
 

@@ -113,7 +113,8 @@ class Front:
         """Check a request, take it apart and queue it; refuses before anything runs."""
         for id in request.images:
             self._pictures.get(id)
-        job = Job(self._runner.parts(request, self._salt))
+        life = self._runner.life
+        job = Job(self._runner.parts(request, self._salt), life=life)
         same = self._line.same(job)
         if same is not None:
             return self._line.told(same)
@@ -147,6 +148,17 @@ class Front:
         if found is None:
             raise NotThere("result", id, (), "; it was forgotten to save memory, or never made: run it again")
         return found
+
+    def known(self, visualiser: str, settings: Mapping[str, Any], image: str) -> Result | None:
+        """What was made of a picture by a visualiser that takes no target, if it is remembered; nothing is run."""
+        wanted = (visualiser, dict(settings), image, None)
+        for job in self._line.newest():
+            if job.life == self._runner.life:  # of the model that is there now
+                for part in job.parts:
+                    found = (part.visualiser, part.settings, part.image, part.target)
+                    if found == wanted and (result := self._results.get(part.id)) is not None:
+                        return result
+        return None
 
     def reset(self) -> None:
         """Stop the jobs, forget the results, and take the pictures back to those of the start."""

@@ -43,6 +43,7 @@ class Job:
 
     parts: Sequence[Part]
     wanted: int = 1  # by so many
+    life: int = 0  # how many models were opened before it
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     state: State = "queued"
     answers: list[dict[str, Any]] = field(default_factory=list)

@@ -41,6 +41,11 @@ class Local:
         self._visualisers: list[dict[str, Any]] | None = None
 
     @property
+    def life(self) -> int:
+        """It is opened once."""
+        return 1
+
+    @property
     def is_known(self) -> bool:
         """Whether there are facts to tell."""
         return True

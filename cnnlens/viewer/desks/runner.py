@@ -37,6 +37,10 @@ class Runner(Facts, Protocol):
     """The model, and the visualisers that look at it. Threads may ask; `run` is for one at a time."""
 
     @property
+    def life(self) -> int:
+        """How many times a model was opened: what was made of an earlier one is not of this."""
+
+    @property
     def input(self) -> InputSpec:
         """What the model expects to be fed."""
 

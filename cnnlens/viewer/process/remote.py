@@ -54,7 +54,7 @@ class Remote:
         self._payload = np.frombuffer(pickle.dumps((open, plugins)), np.uint8)
         self._opening, self._pictures, self._deadline, self._memory = opening, pictures, deadline, memory
         self._facts: dict[str, Any] = {}
-        self._life = 0  # results of a model that was opened again have other ids: its file may be another
+        self.life = 0  #: results of a model that was opened again have other ids: its file may be another
         self._calls = Calls()
         self._one = threading.Lock()  # parts run one at a time
         self._asking = threading.BoundedSemaphore(ASKING)
@@ -111,7 +111,7 @@ class Remote:
 
     def parts(self, request: Request, salt: str) -> list[Part]:
         """A request taken apart, where the model is."""
-        asked = {"do": "parts", "request": request.model_dump(), "salt": f"{salt}{self._life}"}
+        asked = {"do": "parts", "request": request.model_dump(), "salt": f"{salt}{self.life}"}
         return read_parts(self._ask(asked).get("value"), request)
 
     def run(self, part: Part, job: Watched) -> Result:
@@ -244,7 +244,7 @@ class Remote:
         match head:
             case {"say": "open", "name": str(name), "facts": facts}:
                 self._facts |= read_facts(facts)
-                self._life += 1
+                self.life += 1
                 self.supervisor.opened(process, name)
             case {"say": "begun"}:
                 self._opening.begun.set()

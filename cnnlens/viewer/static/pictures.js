@@ -1,12 +1,11 @@
 // The picture, the strip of all pictures, upload, and what the network says it is.
-import { $, fact, h, icon, said, sign, times } from "./dom.js";
+import { $, built, fact, h, icon, said, sign, times } from "./dom.js";
 import * as api from "./api.js";
 import * as state from "./state.js";
 
 export const WANTED = "No picture yet: drop one here, paste one, or press +.";
 let pictures = [];
 let model = null;
-let bars = [];
 const latest = api.latest();
 
 /** The picture that is looked at: its id and name, or null. */
@@ -21,6 +20,7 @@ export function begin(start) {
 	$("file").addEventListener("change", () => { take([...$("file").files]); $("file").value = ""; });
 	state.when(["img"], () => { draw(); predict(); });
 	state.when(["target"], mark);
+	$("predictions").onclick = (event) => choose(rows().indexOf(event.target.closest("button")) + 1);
 	state.when(["seen"], draw);
 	dropping();
 	draw();
@@ -33,7 +33,8 @@ export function walk(step) {
 }
 
 function choose(rank) {
-	const name = bars[rank - 1]?.name;
+	const name = names()[rank - 1];
+	if (!name) return;
 	const twice = [...$("classes").options].filter((other) => other.value === name).length > 1; // ImageNet has two cranes
 	state.set({ target: rank === 1 ? null : twice ? `top${rank}` : name });
 }
@@ -126,12 +127,12 @@ async function predict() {
 	const signal = latest();
 	const shown = current();
 	const host = $("predictions");
+	if (host.dataset.of === shown?.id && shown) return mark(); // the server knew it
+	host.dataset.of = "";
 	if (!shown) return host.replaceChildren(fact("of the picture, when there is one"));
 	if (!host.childElementCount) host.replaceChildren(...Array.from({ length: 5 }, () => h("div.bar-row.ghost")));
 	try {
-		const [panel] = (await api.only(shown.id, { name: "class-probabilities" }, { signal })).panels;
-		bars = panel.names.map((name, i) => ({ name, value: panel.values[i] }));
-		host.replaceChildren(...bars.map(row));
+		host.replaceChildren(...(await api.only(shown.id, { name: "class-probabilities" }, { signal })).rows.map(built));
 		mark();
 	} catch (error) {
 		if (error.name !== "AbortError") host.replaceChildren(said(error.message));
@@ -139,16 +140,11 @@ async function predict() {
 	return undefined;
 }
 
-function row({ name, value }, i) {
-	return h("button.bar-row", { title: `Explain ${name} (${i + 1})`, "data-key": i + 1, onclick: () => choose(i + 1) },
-		h("kbd", String(i + 1)), h("span.name", name), h("span.num", value?.toFixed(3) ?? "–"), h("span.track", h("i.fill", { "--part": `${Math.max(0, Math.min(1, value ?? 0)) * 100}%` })));
-}
+const rows = () => [...$("predictions").querySelectorAll("button")];
+const names = () => rows().map((one) => one.querySelector(".name").textContent);
 
 function mark() {
-	const asked = target();
-	const rows = [...$("predictions").querySelectorAll("button")];
-	rows.forEach((one, i) => {
-		const is = asked === `top${i + 1}` || asked.toLowerCase() === bars[i]?.name.toLowerCase();
-		one.setAttribute("aria-pressed", String(is));
-	});
+	const asked = target().toLowerCase();
+	const known = names();
+	rows().forEach((one, i) => one.setAttribute("aria-pressed", String(asked === `top${i + 1}` || asked === known[i].toLowerCase())));
 }
