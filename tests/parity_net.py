@@ -127,8 +127,12 @@ def seen(model: cnnlens.Model) -> dict[str, Any]:
             values = panel_array(panel)
             if values is not None:
                 found[f"look/{visualiser.name}/{place}"] = values
-    (diagram,) = (one for one in cnnlens.look(model, None, "architecture").panels if isinstance(one, cnnlens.Diagram))
-    boxes = [(one.label, one.detail, one.kind, one.part, one.opens and told(one.opens)) for one in diagram.nodes]
+    (diagram,) = (
+        one for one in cnnlens.look(model, None, "architecture").panels if isinstance(one, cnnlens.Diagram)
+    )
+    boxes = [
+        (one.label, one.detail, one.kind, one.part, one.opens and told(one.opens)) for one in diagram.nodes
+    ]
     text = json.dumps([boxes, told(diagram.edges)])
     found["boxes and edges"] = np.frombuffer(text.encode(), np.uint8).astype(np.float32)
     return found

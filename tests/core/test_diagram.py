@@ -183,7 +183,17 @@ def test_hostile_names_stay_text(theme: str) -> None:
     }  # fmt: skip
     assert [one.text for one in found.iter() if one.text].count(HOSTILE) == 2  # the label is cut
     names = {name for one in found.iter() for name in one.attrib}
-    assert names == {"class", "role", "aria-label", "tabindex", "style", "viewBox", "aria-hidden", "d", "title"}
+    assert names == {
+        "class",
+        "role",
+        "aria-label",
+        "tabindex",
+        "style",
+        "viewBox",
+        "aria-hidden",
+        "d",
+        "title",
+    }
     assert draw_panel(panel, None, Style(theme=theme)).width > 100  # type: ignore[arg-type]
 
 

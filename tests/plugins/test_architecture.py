@@ -145,7 +145,10 @@ def test_the_panels(residual: cnnlens.Model) -> None:
     assert isinstance(note, Note) and isinstance(diagram, Diagram)
     assert isinstance(bars, Bars) and isinstance(table, Table)
     every = sum(one.numel() for one in residual.native.parameters())
-    assert f"({every:,})".replace(",", "\u2009") in note.text and "From squeeze on, places see all of it." in note.text
+    assert (
+        f"({every:,})".replace(",", "\u2009") in note.text
+        and "From squeeze on, places see all of it." in note.text
+    )
     columns = {name: [row[i] for row in table.rows] for i, name in enumerate(table.columns)}
     assert sum(columns["parameters"]) == every
     assert sum(columns["multiply-adds (M)"]) == pytest.approx(counted(residual.calls) / 1e6)

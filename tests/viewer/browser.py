@@ -41,7 +41,9 @@ def settled(page: Any) -> None:
     until(page, "!document.querySelector('main > section:not([hidden]) progress')")
     until(page, "!document.querySelector('main > section:not([hidden])').innerText.includes('Working…')")
     until(page, SHOWN)
-    loaded = "one.complete || (one.loading === 'lazy' && !one.closest('#strip'))"  # others may lie out of sight
+    loaded = (
+        "one.complete || (one.loading === 'lazy' && !one.closest('#strip'))"  # others may lie out of sight
+    )
     until(page, f"[...document.images].every((one) => {loaded})")
 
 

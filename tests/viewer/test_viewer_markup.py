@@ -58,7 +58,10 @@ def guests(payload: str) -> registry.Registry:
             Note(f"note {payload}"),
             Table((f"column {payload}", "b"), [(f"cell {payload}", payload)]),
             Diagram(
-                (Node(payload, payload, payload, f"words {payload}", 1.0, Link("shows", {}, payload)), Node("end")),
+                (
+                    Node(payload, payload, payload, f"words {payload}", 1.0, Link("shows", {}, payload)),
+                    Node("end"),
+                ),
                 (Edge(0, 1, f"line {payload}"),),
                 f"diagram {payload}",
                 payload,

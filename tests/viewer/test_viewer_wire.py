@@ -41,7 +41,9 @@ PANELS = (
     Table(("name", "value"), [("a", 1), ("b", 0.5), ("c", True)], title="t"),
     Diagram(
         (Node("<b>", "1×1", "convolution", "all", 0.25, Link("unit", {"layer": "x"}, "its map")), Node("b")),
-        (Edge(0, 1, "</svg>"),), "net", "of all",
+        (Edge(0, 1, "</svg>"),),
+        "net",
+        "of all",
     ),
     Note("a sentence"),
     Heatmap(ODD, outlines=(Outline((-1, 0.5, 2, 2), "window"),), opens=Link("unit", {"layer": "a", "n": 3})),

@@ -90,7 +90,9 @@ def _totals(model: Model, calls: Sequence[CallInfo], boxes: Sequence[Box], found
     every = sum(layer.parameters for layer in model.layers if layer.kind != "block")
     told, each = sum(one.parameters for one in found), bytes_of(model)
     adds, untold = sum(one.multiply_adds for one in found), sum(one.untold for one in found)
-    parts = [f"{size_of(every)} parameters ({grouped(every)}), {size_of(adds)} multiply-adds for one picture."]
+    parts = [
+        f"{size_of(every)} parameters ({grouped(every)}), {size_of(adds)} multiply-adds for one picture."
+    ]
     if told < every:
         parts.append(
             f"{size_of(every - told)} of the parameters are in layers that the scores do not hang on."
