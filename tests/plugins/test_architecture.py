@@ -184,8 +184,9 @@ def test_memory_at_once() -> None:
     assert at_once(calls) == 20 + 5 + 20  # the view keeps what it looks at
 
 
-def test_without_calls_there_is_the_table_alone_and_why() -> None:
-    note, table = look(tiny_model(), None, architecture).panels
+def test_without_calls_there_is_the_table_and_why() -> None:
+    note, bars, table = look(tiny_model(), None, architecture).panels
+    assert isinstance(bars, Bars) and bars.values.sum() == pytest.approx(100)
     assert isinstance(note, Note) and "records no tape" in note.text and "not known" in note.text
     assert isinstance(table, Table) and len(table.rows) == len(tiny_model().layers)
 

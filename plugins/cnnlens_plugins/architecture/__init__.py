@@ -63,21 +63,24 @@ def architecture(
     boxes = boxes_of(calls, fold)
     found = figures_of(model, boxes, calls)
     labels = [label_of(box, calls) for box in boxes]
+    links = [link_of(model, box) for box in boxes]
     return (
         Note(_totals(model, calls, boxes, found)),
         _diagram(model, boxes, labels, found),
-        *_costliest(model, boxes, found),
+        *_largest(
+            [one.multiply_adds for one in found], [box.main.name for box in boxes], "multiply-adds", links
+        ),
         _table(boxes, labels, found),
     )
 
 
 def _without_calls(model: Model, why: str) -> Answer:
     """The layers in their order: what reads what is not known."""
-    rows = [
-        (one.name, one.kind, times(one.shape), one.parameters) for one in model.layers if one.kind != "block"
-    ]
+    layers = [one for one in model.layers if one.kind != "block"]
+    rows = [(one.name, one.kind, times(one.shape), one.parameters) for one in layers]
     return (
         Note(f"Which layer reads which is not known, so there is no drawing and no count: {why}."),
+        *_largest([one.parameters for one in layers], [one.name for one in layers], "parameters"),
         Table(
             ("layer", "kind", "shape", "parameters"),
             rows,
@@ -151,16 +154,17 @@ def link_of(model: Model, box: Box) -> Link | None:
     return Link("feature-maps", {"layer": maps.name}, f"the maps of {maps.name}")
 
 
-def _costliest(model: Model, boxes: Sequence[Box], found: Sequence[Figures]) -> tuple[Bars, ...]:
-    ranks = sorted(range(len(boxes)), key=lambda i: -found[i].multiply_adds)[:_BARS]
-    ranks = [i for i in ranks if found[i].multiply_adds]
+def _largest(
+    counts: Sequence[int], names: Sequence[str], what: str, opens: Sequence[Link | None] = ()
+) -> tuple[Bars, ...]:
+    """Those that have most of something, in percent of all; nothing where nobody has any."""
+    ranks = [i for i in sorted(range(len(counts)), key=lambda i: -counts[i])[:_BARS] if counts[i]]
     if not ranks:
         return ()
-    every = sum(one.multiply_adds for one in found)
-    shares = np.asarray([100 * found[i].multiply_adds / every for i in ranks], np.float32)
-    links = [link_of(model, boxes[i]) for i in ranks]
-    title = "Where the multiply-adds are" + (f": the {len(ranks)} largest" if len(ranks) == _BARS else "")
-    return (Bars(shares, [boxes[i].main.name for i in ranks], title, "% of all", opens=links),)
+    shares = np.asarray([100 * counts[i] / sum(counts) for i in ranks], np.float32)
+    title = f"Where the {what} are" + (f": the {len(ranks)} largest" if len(ranks) == _BARS else "")
+    links = [opens[i] for i in ranks] if opens else ()
+    return (Bars(shares, [names[i] for i in ranks], title, "% of all", opens=links),)
 
 
 def _table(boxes: Sequence[Box], labels: Sequence[str], found: Sequence[Figures]) -> Table:
