@@ -97,10 +97,14 @@ def draw_axes(panel: Panel, axes: Axes, style: Style, pixels: Array | None = Non
         case Table():
             axes.set_axis_off()
             rows = [[_plain(cell(c)) for c in row] for row in panel.rows]
+            head = [_plain(c) for c in panel.columns]
+            widest = [max(map(len, column)) + 2 for column in zip(head, *rows, strict=True)]
             axes.table(
-                cellText=rows or [[""] * len(panel.columns)],
-                colLabels=[_plain(c) for c in panel.columns],
+                cellText=rows or [[""] * len(head)],
+                colLabels=head,
                 loc="center",
+                colWidths=[wide / sum(widest) for wide in widest],
+                bbox=(0, 0, 1, 1) if len(rows) > 5 else None,
             )
         case Diagram():
             axes.set_title(_plain(diagram_words(panel)), fontsize=9, wrap=True)

@@ -10,7 +10,7 @@ from ..style import Style
 from .drawing import DETAIL, INSET, LABEL, Box, Drawing, Route
 from .tones import Colour, colours_of, line_of, quiet_of
 
-WIDE = 6.4  #: inches that a drawing has
+WIDE = 5.0  #: inches that a drawing has beside what others of the figure write at their axes
 
 
 def scale_of(drawing: Drawing) -> float:
