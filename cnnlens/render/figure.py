@@ -13,6 +13,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Bbox
 
 from ..arrays import Array
 from ..diagram import Diagram
@@ -104,7 +105,7 @@ def draw_axes(panel: Panel, axes: Axes, style: Style, pixels: Array | None = Non
                 colLabels=head,
                 loc="center",
                 colWidths=[wide / sum(widest) for wide in widest],
-                bbox=(0, 0, 1, 1) if len(rows) > 5 else None,
+                bbox=Bbox.unit() if len(rows) > 5 else None,
             )
         case Diagram():
             axes.set_title(_plain(diagram_words(panel)), fontsize=9, wrap=True)
