@@ -28,6 +28,7 @@ from .passes import Trace
 from .pointing import Link, Outline
 from .preprocess import InputSpec
 from .probe import Probe
+from .probes import Probes
 from .receptive import ReceptiveField, receptive_fields
 from .result import Result, Sheet
 from .settings import Field, KernelsLayer, LayerOf, MapsLayer, PlacesLayers, names_of
@@ -72,8 +73,8 @@ __all__ = [
     "Approximate", "Array", "Bars", "Call", "CallInfo", "Candidate", "CnnlensError", "Cost", "Curve",
     "Diagram", "Edge", "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
     "KernelsLayer", "Layer", "LayerOf", "Link", "MapsLayer", "Model", "Node", "Note", "Outline", "Panel",
-    "Picture", "PlacesLayers", "Probe", "ReceptiveField", "Result", "Sheet", "Table", "Tape", "Target", "Tiles",
-    "Trace", "Verdict", "Visualiser", "attributed", "candidates", "cover_of", "difference", "doctor",
+    "Picture", "PlacesLayers", "Probe", "Probes", "ReceptiveField", "Result", "Sheet", "Table", "Tape", "Target",
+    "Tiles", "Trace", "Verdict", "Visualiser", "attributed", "candidates", "cover_of", "difference", "doctor",
     "enlarged", "errors", "fold", "hookimpl", "inspect", "interpolation", "join_channels", "load",
     "look", "mark_of", "multiply_adds", "names_of", "open_image", "receptive_fields", "sheet", "view", "visualiser",
     "visualisers", "wrap",

@@ -37,6 +37,7 @@ def describe_visualiser(
         "link": chosen.link,
         "needs": sorted(chosen.needs),
         "reads_image": chosen.reads_image,
+        "reads_several": chosen.reads_several,
         "by_target": chosen.by_target,
         "cost": cost,
         "why_not": why_not,

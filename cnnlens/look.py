@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .diagnosis import diagnose, why_failed
+from .diagnosis import diagnose, diagnose_several, why_failed
 from .diagram import Diagram
 from .errors import CnnlensError, PluginFailed, UnknownName, Unmet, UsageError
 from .images import Image, Source, open_image
 from .model import Model
 from .panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
+from .pictured import facts_of_one, facts_of_several
 from .probe import Probe, Progress
+from .probes import Probes
 from .result import Result, Sheet
 from .rounding import rounded
 from .targets import Target, read_target
@@ -26,30 +28,31 @@ from .versions import versions
 from .visualiser import Visualiser
 
 AnyVisualiser = Visualiser[Any, Any]
+Subject = Probe | Probes | None  #: what a visualiser is handed; None where that is the model alone
 
 
 def look(
     model: Model,
-    image: Source | Probe | None,
+    image: Source | Probe | Probes | Sequence[Source | Probe] | None,
     visualiser: str | AnyVisualiser,
     *,
     target: str | int | Target | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Result:
-    """Look at a picture through a model with one visualiser.
+    """Look at a picture, or at several together, through a model with one visualiser.
 
-    `image` is a file, bytes, a Pillow image, an array in [0, 1], a Probe (whose memory is then shared), or
-    None for a visualiser that reads no picture. `target` is what is explained, by default the class that comes
-    first, or what the Probe was made for; the file that a `like(file)` names is opened. Settings are the
-    visualiser's own, `layer` among them.
+    `image` is a file, bytes, a Pillow image, an array in [0, 1], a Probe (whose memory is then shared), a list of
+    these or Probes for a visualiser that reads several, or None for one that reads no picture. `target` is what is
+    explained, by default the class that comes first, or what the Probe was made for; the file that a `like(file)`
+    names is opened. Settings are the visualiser's own, `layer` among them.
     Raises UsageError, Unmet, CannotOpen or PluginFailed; the model is left as it was in every case.
     """
     _must_be_model(model)
     chosen = _known(visualiser)
     resolved, verdict = _settled(chosen, settings, model)
-    probe = _probe(model, image, chosen, target, progress)
-    return _looked(model, probe, chosen, resolved, verdict)
+    subject = _subject(model, image, chosen, target, progress)
+    return _looked(model, subject, chosen, resolved, verdict)
 
 
 def _settled(
@@ -63,24 +66,33 @@ def _settled(
 
 
 def _looked(
-    model: Model, probe: Probe | None, chosen: AnyVisualiser, resolved: dict[str, Any], verdict: Verdict
+    model: Model, subject: Subject, chosen: AnyVisualiser, resolved: dict[str, Any], verdict: Verdict
 ) -> Result:
     """Run what was settled, and see what is wrong with it."""
+    if isinstance(subject, Probe) and chosen.reads_several:
+        subject = Probes(model, [subject], None, subject.progress)
+    probe = subject.first if isinstance(subject, Probes) else subject
+    several = subject if isinstance(subject, Probes) and len(subject) > 1 else None
     with model.lock:
         batch = _batch(model, chosen, resolved)
         compiled, started = model.compiling, time.perf_counter()
-        panels = _called(chosen, model, probe, resolved)
-        panels += diagnose(model, probe, panels, chosen.needs, resolved, chosen.by_target)
-        notes, precision = rounded(model, probe, chosen, resolved)
+        panels = _called(chosen, model, subject, resolved)
+        if several:
+            panels += diagnose_several(several, panels, chosen.needs, resolved)
+        else:
+            panels += diagnose(model, probe, panels, chosen.needs, resolved, chosen.by_target)
+        notes, precision = rounded(model, probe, chosen, resolved, of=len(several or "1"))
         panels += notes
         panels += _with_care(verdict, panels)
         seconds = time.perf_counter() - started
-        facts = _facts(model, chosen, resolved, probe) | batch | precision
+        facts = _facts(model, chosen, resolved)
+        if probe is not None:
+            facts |= facts_of_several(several, chosen) if several else facts_of_one(probe, chosen)
+        facts |= {"versions": versions(model.framework)} | batch | precision
         facts |= {"verdict": verdict.facts(), "seconds": round(seconds, 4)}
         if spent := model.compiling - compiled:  # of these seconds, and not again for the same question
             facts["seconds_compiling"] = round(spent, 4)
-    pixels = probe.pixels if probe is not None else None
-    return Result(panels=panels, facts=facts, pixels=pixels)
+    return Result(panels=panels, facts=facts, pixels=None if several or probe is None else probe.pixels)
 
 
 def sheet(
@@ -95,7 +107,8 @@ def sheet(
     """Several pictures, visualisers and targets at once; passes are shared where they can be.
 
     `settings` holds the settings of each visualiser by its name. A visualiser that does not hang on the
-    target runs once a picture, one that reads no picture once. Every picture is opened, every target and
+    target runs once a picture, one that reads no picture once, and one that reads several once for all of them. Every
+    picture is opened, every target and
     setting read before anything runs.
     """
     _must_be_model(model)
@@ -113,6 +126,11 @@ def sheet(
             open_image(image)
     results = [_looked(model, None, *one) for one in settled if not one[0].reads_image]
     reading = [one for one in settled if one[0].reads_image]
+    if len(images) > 1:
+        for one in (one for one in reading if one[0].reads_several):
+            asked = targets if one[0].by_target else targets[:1]
+            results += [_looked(model, Probes(model, images, target, progress), *one) for target in asked]
+        reading = [one for one in reading if not one[0].reads_several]
     for image in images if reading else ():
         first = Probe(model, image)
         for number, target in enumerate(targets):
@@ -144,35 +162,47 @@ def _known(asked: str | AnyVisualiser) -> AnyVisualiser:
     return asked
 
 
-def _probe(
+def _subject(
     model: Model,
-    image: Source | Probe | None,
+    image: Any,
     chosen: AnyVisualiser,
     target: str | int | Target | None,
     progress: Progress | None,
-) -> Probe | None:
+) -> Subject:
+    """What the visualiser is handed, or None where that is the model alone."""
     if not chosen.reads_image:
         return None
     if image is None:
         raise Unmet(f"{chosen.title} reads a picture and was given none")
-    if isinstance(image, Probe):
-        if image.model is not model:
-            raise Unmet("this probe holds its picture to another model")
-        if progress or target is not None:
-            asked = None if target is None else read_target(target, model, open_image)
-            image = image.towards(asked, progress or image.progress)
+    asked = None if target is None else read_target(target, model, open_image)
+    if isinstance(image, (Probe, Probes)) and image.model is not model:
+        raise Unmet("this probe holds its picture to another model")
+    if chosen.reads_several and not isinstance(image, (Probe, Probes)):
+        return Probes(model, [image] if _is_one_picture(image) else image, asked, progress)
+    if not chosen.reads_several and (isinstance(image, Probes) or _are_pictures(image)):
+        raise UsageError(f"{chosen.title} reads one picture at a time: cnnlens.sheet takes several")
+    if isinstance(image, (Probe, Probes)):
+        if progress or asked is not None:
+            return image.towards(asked, progress or image.progress)
         return image
-    return Probe(model, image, read_target("top1" if target is None else target, model, open_image), progress)
+    return Probe(model, image, "top1" if asked is None else asked, progress)
+
+
+def _are_pictures(images: Any) -> bool:
+    """Whether these are several pictures, and not the rows of numbers of one."""
+    first = images[0] if isinstance(images, (list, tuple)) and images else None
+    return isinstance(first, (str, Path, bytes, Image, Probe))
 
 
 def _called(
-    chosen: AnyVisualiser, model: Model, probe: Probe | None, settings: Mapping[str, Any]
+    chosen: AnyVisualiser, model: Model, subject: Subject, settings: Mapping[str, Any]
 ) -> tuple[Panel, ...]:
     try:
-        answer = chosen(model if probe is None else probe, **settings)
+        answer = chosen(model if subject is None else subject, **settings)
     except CnnlensError:
         raise
     except Exception as error:
+        probe = subject.current if isinstance(subject, Probes) else subject
         if probe is not None and (reason := why_failed(model, probe)):
             raise Unmet(f"{chosen.title} needs finite scores: {reason}") from error
         raise PluginFailed(f"visualiser {chosen.name!r} failed: {type(error).__name__}: {error}") from error
@@ -205,11 +235,9 @@ def _batch(model: Model, chosen: AnyVisualiser, settings: Mapping[str, Any]) -> 
     return {"batch": model.batch_for(gradients=cost.backwards > 0)}
 
 
-def _facts(
-    model: Model, chosen: AnyVisualiser, settings: Mapping[str, Any], probe: Probe | None
-) -> dict[str, Any]:
+def _facts(model: Model, chosen: AnyVisualiser, settings: Mapping[str, Any]) -> dict[str, Any]:
     """How the result came to be; goes into every manifest."""
-    facts: dict[str, Any] = {
+    return {
         "visualiser": chosen.name,
         "title": chosen.title,
         "paper": chosen.paper,
@@ -221,21 +249,3 @@ def _facts(
         "device": model.device,
         **model.facts,
     }
-    if probe is not None:
-        facts |= {
-            "image": probe.image.name,
-            "image_sha256": probe.image.digest,
-            "image_notes": list(probe.image.notes),
-        }
-        facts["preprocess"] = model.input.facts()
-        if chosen.by_target:
-            facts |= {
-                "target": probe.target.text,
-                "target_name": probe.target.label(model),
-                "target_index": probe.target.index,
-                "target_unit": probe.target.unit,
-                "score": probe.score,
-            }
-            if probe.target.is_of_classes and len(probe.target.terms) == 1:
-                facts["probability"] = probe.value(probability=True)
-    return facts | {"versions": versions(model.framework)}

@@ -107,11 +107,16 @@ def _of_the_rest(chosen: Visualiser[Any, Any], full: str | None) -> str:
 
 
 def rounded(
-    model: Model, probe: Probe | None, chosen: Visualiser[Any, Any], settings: Mapping[str, Any]
+    model: Model,
+    probe: Probe | None,
+    chosen: Visualiser[Any, Any],
+    settings: Mapping[str, Any],
+    of: int = 1,
 ) -> tuple[tuple[Note, ...], dict[str, Any]]:
     """Notes and facts on the error of a lower precision; nothing of a model in full precision.
 
-    Gradients are compared where the visualiser declares them or the probe has any. Without a picture a grey one tells.
+    Gradients are compared where the visualiser declares them or the probe has any. Without a picture a grey one tells;
+    where the probe is the first `of` so many, that is said.
     """
     if not model.is_lowered:
         return (), {}
@@ -126,4 +131,7 @@ def rounded(
     if probe is None:
         found["measured_on"] = "a grey picture"
         notes += (Note("there is no picture here: the error is that of a grey one"),)
+    if of > 1:
+        found["measured_on"] = asked.image.name
+        notes += (Note(f"the error is that of {asked.image.name}, the first of {of} pictures"),)
     return notes, {"precision": found}

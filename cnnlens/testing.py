@@ -81,7 +81,9 @@ def extreme_settings(settings: Settings) -> Iterator[dict[str, Any]]:
 def _check_answer(
     chosen: Visualiser[Any, Any], model: Model, settings: dict[str, Any], kept: dict[str, Any]
 ) -> None:
-    image = picture(model) if chosen.reads_image else None
+    image: Any = picture(model) if chosen.reads_image else None
+    if chosen.reads_several:
+        image = [image, picture(model, 1)]
     what = f"{chosen.name} on {model.name} with {settings}"
     before = snapshot(model)
     try:

@@ -18,12 +18,13 @@ from .errors import BadSetting
 from .model import Model
 from .panels import Panel
 from .probe import Probe
+from .probes import Probes
 from .settings import Settings, names_of
 from .traits import doubts
 from .verdict import Approximate, Impossible, Reason, Verdict
 
 P = ParamSpec("P")
-S = TypeVar("S", Probe, Model)
+S = TypeVar("S", Probe, Probes, Model)
 Answer = Panel | Sequence[Panel]
 A = TypeVar("A", bound=Answer)
 
@@ -52,7 +53,10 @@ Judge = Callable[[Model, Mapping[str, Any]], Iterable[Reason]]
 
 @dataclass(frozen=True)
 class Visualiser(Generic[P, A]):
-    """A visualiser as cnnlens keeps it; calling it calls the function, as if it were not wrapped."""
+    """A visualiser as cnnlens keeps it; calling it calls the function, as if it were not wrapped.
+
+    `reads_image` says that it reads pictures, `reads_several` that it gives one answer about all of them together.
+    """
 
     function: Callable[..., A]
     name: str
@@ -63,12 +67,13 @@ class Visualiser(Generic[P, A]):
     link: str
     settings: Settings
     reads_image: bool
+    reads_several: bool
     by_target: bool
     cost: CostOf
     judge: Judge | None = None
     family: str = "others"
 
-    def __call__(self, subject: Probe | Model, *args: P.args, **kwargs: P.kwargs) -> A:
+    def __call__(self, subject: Probe | Probes | Model, *args: P.args, **kwargs: P.kwargs) -> A:
         """The function itself, its first parameter first."""
         return self.function(subject, *args, **kwargs)
 
@@ -176,6 +181,7 @@ def visualiser(
 
     def wrap(function: Callable[Concatenate[S, P], A]) -> Visualiser[P, A]:
         own = name or function.__name__.replace("_", "-")
+        subject = _subject_of(function, own)
         if not inspect.getdoc(function):
             raise BadSetting(f"{own} has no docstring; its first line is what users read")
         return Visualiser(
@@ -187,8 +193,9 @@ def visualiser(
             paper=paper,
             link=link,
             settings=Settings(function, own),
-            reads_image=_reads_image(function, own),
-            by_target=by_target and _reads_image(function, own),
+            reads_image=subject is not Model,
+            reads_several=subject is Probes,
+            by_target=by_target and subject is not Model,
             cost=cost,
             judge=judge,
             family=family,
@@ -197,11 +204,18 @@ def visualiser(
     return wrap
 
 
-def _reads_image(function: Callable[..., Any], owner: str) -> bool:
+def _subject_of(function: Callable[..., Any], owner: str) -> type[Probe] | type[Probes] | type[Model]:
+    """What its first parameter wants to be handed."""
     first = next(iter(inspect.signature(function).parameters.values()), None)
     kind = typing.get_type_hints(function).get(first.name) if first else None
-    if kind not in (Probe, Model):
-        raise BadSetting(
-            f"{owner}: the first parameter is a `Probe` (a picture) or a `Model` (no picture), not {kind}"
-        )
-    return kind is Probe
+    if kind is Probe or kind is Probes or kind is Model:
+        return kind
+    several = (
+        "; for several pictures say `Probes`, which is iterated over"
+        if Probe in typing.get_args(kind)
+        else ""
+    )
+    raise BadSetting(
+        f"{owner}: the first parameter is a `Probe` (a picture), `Probes` (all pictures together) or a `Model` "
+        f"(no picture), not {kind}{several}"
+    )

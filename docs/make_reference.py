@@ -275,7 +275,8 @@ def visualisers() -> Iterator[str]:
 def _asks(one: Visualiser[Any, Any]) -> str:
     if not one.reads_image:
         return "Reads no picture."
-    return "Explains the target." if one.by_target else "The same for every target."
+    several = "One result of several pictures together. " if one.reads_several else ""
+    return several + ("Explains the target." if one.by_target else "The same for every target.")
 
 
 def _cost(one: Visualiser[Any, Any]) -> str:

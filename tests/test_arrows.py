@@ -67,20 +67,23 @@ ARROWS: dict[str, set[str]] = {
     "candidates": {"layer", "model", "once", "reach", "tokens"},
     # a Model and a picture become panels
     "probe": {"passes", "arrays", "errors", "images", "layer", "model", "tape", "targets"},
+    "probes": {"errors", "images", "model", "probe", "targets"},
     "settings": {"candidates", "errors", "layer", "model"},
     "doctor": {"passes", "arrays", "errors", "images", "layer", "model", "preprocess"},
     "traits": {"model", "once", "verdict"},
-    "visualiser": {"errors", "model", "panels", "probe", "settings", "traits", "verdict"},
+    "visualiser": {"errors", "model", "panels", "probe", "probes", "settings", "traits", "verdict"},
+    "pictured": {"probe", "probes", "targets", "visualiser"},
     "registry": {"errors", "hookspecs", "visualiser"},
     "describe": {"arrays", "errors", "layer", "model", "outputs", "receptive", "registry", "visualiser"},
     # panels become pixels; a Result holds both ends
-    "diagnosis": {"passes", "arrays", "errors", "layer", "model", "panels", "probe"},
+    "diagnosis": {"passes", "arrays", "errors", "layer", "model", "panels", "probe", "probes"},
     "render": {"arrays", "diagram", "errors", "panels"},
     "result": {"arrays", "errors", "files", "panels", "render"},
     "differing": set(),
     "difference": {"arrays", "differing", "errors", "panels", "result"},
     "look": {
-        "arrays", "diagnosis", "diagram", "errors", "images", "model", "panels", "probe", "registry", "result",
+        "diagnosis", "diagram", "errors", "images", "model", "panels", "pictured", "probe", "probes", "registry",
+        "result",
         "rounding", "targets",
         "verdict", "versions", "visualiser",
     },
@@ -95,13 +98,15 @@ ARROWS: dict[str, set[str]] = {
     # the faces
     FACE: {
         "arithmetic", "arrays", "attribution", "candidates", "diagram", "difference", "enlarging", "errors",
-        "hookspecs", "images", "layer", "look", "model", "opening", "panels", "passes", "pointing",
-        "preprocess", "probe", "registry", "result", "settings", "tape", "targets", "tokens", "verdict",
+        "hookspecs", "images", "layer",
+        "look", "model", "opening", "panels", "passes", "pointing",
+        "preprocess", "probe", "probes", "registry", "result", "settings", "tape", "targets", "tokens", "verdict",
         "receptive", "viewer", "visualiser", "doctor",
     },
     "viewer": {
-        FACE, "arrays", "demo", "describe", "diagram", "difference", "errors", "images", "labels", "layer", "look",
-        "model", "opening", "panels", "pointing", "preprocess", "probe", "receptive", "registry", "render", "result",
+        FACE, "arrays", "demo", "describe", "diagram",
+        "difference", "errors", "images", "labels", "layer", "look", "model",
+        "opening", "panels", "pointing", "preprocess", "probe", "probes", "receptive", "registry", "render", "result",
         "settings", "targets", "visualiser",
     },
     "cli": {

@@ -81,6 +81,19 @@ def test_without_a_file_it_answers_in_words(shell: Shell) -> None:
     assert "6×6 values" in shell.run("grad-cam", shell.picture).output
 
 
+def test_a_folder_becomes_one_result_where_pictures_are_read_together(shell: Shell) -> None:
+    folder, png = shell.folder / "pictures", shell.folder / "dead.png"
+    assert shell.run("dead-filters", folder, "-o", png).output == f"wrote {png}\n"
+    with Image.open(png) as image:
+        assert image.size[0] > 500
+    facts = json.loads(shell.run("dead-filters", folder, "--json").output)["facts"]
+    assert facts["image"] == "2 pictures" and [one["name"] for one in facts["images"]] == ["a.png", "b.png"]
+    told = shell.run("dead-filters", folder).output
+    assert "any of these 2 pictures" in told and told.startswith("Dead filters · ")
+    assert "for this picture" in shell.run("dead-filters", shell.picture).output
+    assert shell.run("saliency", folder, "-o", png).exit_code == 2
+
+
 def test_several_pictures_and_classes_in_one_request(shell: Shell) -> None:
     out = shell.folder / "out"
     told = shell.run("grad-cam", shell.folder / "pictures", "--top", 3, "-o", out)

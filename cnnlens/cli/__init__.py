@@ -161,7 +161,8 @@ def run(
 ) -> None:  # fmt: skip
     """Run VISUALISER on MODEL and IMAGES, and write what it shows to OUT.
 
-    Several images or targets go into a folder or one .html page. `cnnlens plugins` lists the visualisers
+    Several images or targets go into a folder or one .html page; a visualiser that reads several pictures
+    together gives one result. `cnnlens plugins` lists the visualisers
     with their settings.
     """
     from .. import registry
@@ -181,7 +182,8 @@ def run(
         raise UsageError("--top and --target both say what is explained: give one of them")
     asked = [f"top{rank}" for rank in range(1, top + 1)] if top else list(targets or ("top1",))
     if out is not None:
-        check_out(out, several=max(1, len(pictures)) * len(asked) > 1)
+        apart = 1 if chosen.reads_several else max(1, len(pictures))
+        check_out(out, several=apart * len(asked) > 1)
     opened = open_model(model, opening)
     with Progress(visualiser) as progress:
         results = sheet(

@@ -15,10 +15,11 @@ from ..errors import CnnlensError
 from ..model import Model
 from ..panels import Heatmap, Note, Panel, panel_array
 from ..probe import Probe
+from ..probes import Probes
 from .evidence import Evidence
 from .extremes import few_extremes
 from .flat import why_flat
-from .not_finite import bad_weights, why_not_finite
+from .not_finite import bad_weights, not_the_models, where_not_finite, why_not_finite
 from .precision import saturated, underflow
 
 
@@ -48,6 +49,29 @@ def diagnose(
         if by_target and not np.isfinite(probe.scores).all():
             return (Note("these numbers are finite, the scores are not: " + why_not_finite(evidence)),)
         return tuple(Note(text) for text in _causes(evidence, panels))
+    except CnnlensError as error:
+        return (Note(f"something is wrong with these numbers, and the search for the cause ended: {error}"),)
+
+
+def diagnose_several(
+    probes: Probes, panels: Sequence[Panel], needs: Collection[str], settings: Mapping[str, Any]
+) -> tuple[Note, ...]:
+    """A note on numbers that are not finite in what was made of several pictures: with which they begin, and where.
+
+    What else is looked for is looked for in a panel of one picture. Cost: where something is wrong, a pass or two for
+    each picture until one shows it.
+    """
+    numbers = [values for panel in panels if (values := panel_array(panel)) is not None]
+    broken = sum(int((~np.isfinite(values)).sum()) for values in numbers)
+    if not broken:
+        return ()
+    layer, by_gradients = str(settings.get("layer") or "input"), bool({"gradients", "tape"} & set(needs))
+    try:
+        for probe in probes:
+            evidence = Evidence(probes.model, probe, layer, by_gradients)
+            if found := where_not_finite(evidence):
+                return (Note(f"{_counted(broken, numbers)}with {probe.image.name} {found}"),)
+        return (Note(_counted(broken, numbers) + "of every " + not_the_models(evidence)),)
     except CnnlensError as error:
         return (Note(f"something is wrong with these numbers, and the search for the cause ended: {error}"),)
 

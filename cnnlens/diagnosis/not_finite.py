@@ -12,6 +12,11 @@ from .evidence import Evidence, half_precision
 
 def why_not_finite(evidence: Evidence) -> str:
     """Where they begin, and what would do, in words."""
+    return where_not_finite(evidence) or not_the_models(evidence)
+
+
+def where_not_finite(evidence: Evidence) -> str | None:
+    """Where they begin in the model or before it; None where all of that is finite."""
     fed = evidence.probe.fed
     if not np.isfinite(fed).all():
         return (
@@ -21,7 +26,7 @@ def why_not_finite(evidence: Evidence) -> str:
     weights = weights_not_finite(evidence.model)
     if weights:
         return weights
-    return _on_the_way_up(evidence) or _on_the_way_down(evidence) or _not_the_models(evidence)
+    return _on_the_way_up(evidence) or _on_the_way_down(evidence)
 
 
 def bad_weights(model: Model) -> str:
@@ -98,7 +103,8 @@ def _on_the_way_down(evidence: Evidence) -> str | None:
     return None
 
 
-def _not_the_models(evidence: Evidence) -> str:
+def not_the_models(evidence: Evidence) -> str:
+    """That nothing which was looked at explains them."""
     what = "weights, activations and gradients" if evidence.by_gradients else "weights and activations"
     return f"picture, {what} are all finite, so they are made by the visualiser's own sums"
 

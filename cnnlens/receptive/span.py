@@ -86,7 +86,8 @@ class ReceptiveField:
         """The pixels that place (i, j) sees, (y0, x0, y1, x1), the last two exclusive.
 
         Without `clip` it is the affine box, of one size for all places, that may reach beyond the border.
-        A place that reads padding alone sees no rows or no columns. IndexError for a place that there is none of.
+        A place that reads padding alone sees no rows or no columns; where maps are joined and only one of them reads
+        padding alone there, the box may be larger than what is seen. IndexError for a place that there is none of.
         """
         if not (0 <= i < len(self.rows.seen) and 0 <= j < len(self.columns.seen)):
             raise IndexError(f"place ({i}, {j}) of {len(self.rows.seen)}×{len(self.columns.seen)} places")

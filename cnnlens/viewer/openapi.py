@@ -238,6 +238,8 @@ def _schemas() -> dict[str, Any]:
                 "id": {"type": ["string", "null"]}, "error": {"oneOf": [error, {"type": "null"}]},
                 "visualiser": {"type": "string"}, "settings": {"type": "object"},
                 "image": {"type": ["string", "null"]}, "target": {"type": ["string", "null"]},
+                "images": {"type": "array", "items": {"type": "string"},
+                           "description": "of one result of several pictures, theirs; its image is then null"},
             }}},
         }},
     }  # fmt: skip

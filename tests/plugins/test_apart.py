@@ -28,12 +28,15 @@ NETWORKS = (
 EACH = 100  #: units of each network
 
 
-def units_of(tape: Tape, count: int, seed: int) -> list[tuple[str, float, float, float]]:
+TAKEN = ("convolution", "transposed-convolution", "pooling", "dense")
+
+
+def units_of(
+    tape: Tape, count: int, seed: int, kinds: tuple[str, ...] = TAKEN
+) -> list[tuple[str, float, float, float]]:
     """So many random units of convolutions, poolings and dense layers: what, ours, the network's, Σ|terms|."""
     rng = np.random.default_rng(seed)
-    calls = [
-        c for c in tape.calls if c.info.kind in ("convolution", "transposed-convolution", "pooling", "dense")
-    ]
+    calls = [c for c in tape.calls if c.info.kind in kinds]
     found = []
     for _ in range(count):
         call = calls[int(rng.integers(len(calls)))]
@@ -119,6 +122,52 @@ def test_sums_are_kerass_values(engine: str) -> None:
     assert len(told) == 120
     for layer, ours, own, size in told:
         assert abs(ours - own) <= 1e-5 * max(size, abs(own), 1e-6), (layer, ours, own)
+
+
+#: Applications of Keras that are built differently, with the side of a small input: plain blocks; activations before
+#: convolutions; dense blocks; separable convolutions; gates; many branches.
+APPLICATIONS = {
+    "VGG16": 32, "ResNet50V2": 64, "DenseNet121": 48, "Xception": 71, "EfficientNetB0": 48, "MobileNetV3Small": 64,
+    "InceptionV3": 75,
+}  # fmt: skip
+OF_EACH = {"convolution": 40, "pooling": 10, "dense": 6}  #: units
+
+APPLIED = f"""
+import keras, json, numpy as np, sys
+sys.path[:0] = ["tests", "tests/plugins"]
+import cnnlens
+from test_apart import units_of
+keras.utils.set_random_seed(0)
+rng = np.random.default_rng(1)
+found = {{}}
+for name, side in {APPLICATIONS}.items():
+    net = getattr(keras.applications, name)(weights=None, input_shape=(side, side, 3), classes=10)
+    for layer in net.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):  # not idle
+            *rest, mean, variance = layer.get_weights()
+            layer.set_weights([*rest, rng.uniform(-0.3, 0.3, mean.shape), rng.uniform(0.5, 2, mean.shape)])
+    model = cnnlens.wrap(net, preprocess={{"size": side}})
+    tape = model.tape(rng.random((1, side, side, 3), np.float32))
+    has = {{call.info.kind for call in tape.calls}}
+    found[name] = {{kind: units_of(tape, n, 5, (kind,)) for kind, n in {OF_EACH}.items() if kind in has}}
+print(json.dumps(found))
+"""
+
+
+def test_sums_are_the_values_of_kerass_applications() -> None:
+    done = run_on("torch", "-c", APPLIED)
+    assert done.returncode == 0, done.stderr[-4000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert list(told) == list(APPLICATIONS)
+    for name, kinds in told.items():
+        without = {"dense"} if name == "MobileNetV3Small" else set()  # its head is convolutions
+        assert {kind: len(units) for kind, units in kinds.items()} == {
+            kind: n for kind, n in OF_EACH.items() if kind not in without
+        }
+        units = [one for some in kinds.values() for one in some]
+        assert np.mean([own != 0 for _, _, own, _ in units]) > 0.5, f"{name} is no dead network"
+        for layer, ours, own, size in units:
+            assert abs(ours - own) <= 1e-5 * max(size, abs(own), 1e-6), (name, layer, ours, own)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "regnet_x_400mf", "shufflenet_v2_x0_5"])

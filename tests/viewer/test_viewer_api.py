@@ -121,6 +121,51 @@ def test_several_pictures_and_classes_in_one_request(client: FlaskClient, desk: 
     assert names[1] != names[3]
 
 
+def test_one_result_of_several_pictures(client: FlaskClient, desk: Desk, run: Run) -> None:
+    ids = [one["id"] for one in desk.images()]
+    told = {one["name"]: one for one in (client.get(f"{API}/visualisers").json or {})["visualisers"]}
+    assert told["dead-filters"]["reads_several"] and not told["saliency"]["reads_several"]
+    cost = (
+        client.post(f"{API}/cost", json={"visualisers": [{"name": "dead-filters"}], "images": ids}).json or {}
+    )
+    assert cost["passes"] == 2 and cost["words"] == "2 passes in all"
+    job = run("saliency", "dead-filters", images=ids, top=2)
+    got = [(r["visualiser"], r["image"], r["images"], r["target"], r["error"]) for r in job["results"]]
+    assert got == [
+        ("dead-filters", None, ids, None, None),
+        *(("saliency", id, [], target, None) for id in ids for target in ("top1", "top2")),
+    ]
+    of_all = client.get(f"{API}/results/{job['results'][0]['id']}").json or {}
+    names = [one["name"] for one in of_all["facts"]["images"]]
+    assert names == [one["name"] for one in desk.images()] and of_all["facts"]["image"] == "2 pictures"
+    assert "any of these 2 pictures" in of_all["panels"][0]["text"] and of_all["under"].startswith(
+        "2 pictures"
+    )
+    assert client.get(f"{API}/results/{job['results'][0]['id']}/download.png").status_code == 200
+    again = run("dead-filters", images=ids)["results"][0]["id"]
+    assert again == job["results"][0]["id"], "the same pictures are the same result"
+    alone = [run("dead-filters", images=[id])["results"][0] for id in ids]
+    assert [one["image"] for one in alone] == ids and len({again, *(one["id"] for one in alone)}) == 3
+    of_one = client.get(f"{API}/results/{alone[0]['id']}").json or {}
+    assert "images" not in of_one["facts"] and "for this picture" in of_one["panels"][0]["text"]
+    less = client.get(f"{API}/results/{alone[0]['id']}~{alone[1]['id']}")
+    assert less.status_code == 200, "two pictures are compared as they were"
+    assert run("dead-filters", images=[ids[0], ids[0]])["results"][0]["error"] is None
+
+
+def test_stopped_between_pictures(client: FlaskClient, desk: Desk, run: Run) -> None:
+    ids = [one["id"] for one in desk.images()] * 32
+    job = client.post(f"{API}/jobs", json={"visualisers": [{"name": "strolls"}], "images": ids}).json or {}
+    seen: dict[str, Any] = {"progress": {"done": 0}}
+    while seen["progress"]["done"] < 2:
+        seen = client.get(f"{API}/jobs/{job['id']}").json or {}
+        assert seen["state"] in ("queued", "running"), seen
+    assert seen["progress"]["total"] == 64 and seen["parts"]["total"] == 1
+    client.delete(f"{API}/jobs/{job['id']}")
+    over = client.get(f"{API}/jobs/{job['id']}?wait=2").json or {}
+    assert over["state"] == "cancelled" and over["results"] == []
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [
@@ -191,7 +236,7 @@ def test_bodies_that_are_not_json(client: FlaskClient) -> None:
 
 def test_one_shot(client: FlaskClient) -> None:
     def look(**form: Any) -> Any:
-        return client.post(f"{API}/look", data={"image": (io.BytesIO(png_of(9)), "a.png"), **form})
+        return client.post(f"{API}/look", data={"image": (io.BytesIO(png_of(9)), "a.png")} | form)
 
     answer = look(visualiser="occlusion", target="top2", settings='{"window": 4, "stride": 4}')
     assert answer.status_code == 200
@@ -199,6 +244,9 @@ def test_one_shot(client: FlaskClient) -> None:
     assert result["facts"]["settings"]["window"] == 4 and result["facts"]["target"] == "top2"
     assert opened(base64.b64decode(result["png"])).width > 100
     assert opened(look(visualiser="saliency", **{"as": "png"}).data).width > 100
+    both = look(visualiser="dead-filters", image=[(io.BytesIO(png_of(n)), f"{n}.png") for n in (3, 4)])
+    (of_both,) = both.json["results"]
+    assert [one["name"] for one in of_both["facts"]["images"]] == ["3.png", "4.png"]
     assert len((client.get(f"{API}/images").json or {})["images"]) == 2  # nothing of it stays
     assert look(visualiser="occlusion", settings="[").status_code == 400
     assert look(visualiser="occlusion", settings="[]").status_code == 400

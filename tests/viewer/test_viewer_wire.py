@@ -286,3 +286,11 @@ def test_a_request_is_answered_with_its_own_parts() -> None:
             read_parts(packed([good | change]), request)
     with pytest.raises(Garbled):
         read_parts(packed([good] * 300), request)
+    request = read_request({"visualisers": [{"name": "saliency"}], "images": ["i", "j"]})
+    of_both = good | {"image": None, "images": ["i", "j"]}
+    assert read_parts(packed([of_both]), request)[0].images == ("i", "j")
+    for images in (["i"], ["j", "i"], ["i", "j", "k"], "ij", 3, {"i": "j"}, [["i", "j"]]):
+        with pytest.raises(Garbled):
+            read_parts(packed([of_both | {"images": images}]), request)
+    with pytest.raises(Garbled):
+        read_parts(packed([of_both | {"image": "i"}]), request)

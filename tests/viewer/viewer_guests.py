@@ -23,6 +23,7 @@ from cnnlens import (
     Note,
     Panel,
     Probe,
+    Probes,
     Table,
     hookimpl,
     registry,
@@ -51,6 +52,14 @@ def slow(
         time.sleep(0.01)
         probe.tick(step + 1, steps)
     return Note("<script>alert(1)</script> done")
+
+
+@visualiser(title="Strolls", by_target=False)
+def strolls(probes: Probes) -> Note:
+    """Takes its time over each of many pictures, and leaves it to others to say how far it is."""
+    for _ in probes:
+        time.sleep(0.05)
+    return Note(f"{len(probes)} seen")
 
 
 @visualiser(title="Everything")
@@ -115,7 +124,7 @@ def hooks(probe: Probe) -> Bars:
 @hookimpl
 def cnnlens_visualisers() -> list[object]:
     """All of them."""
-    return [breaks, leaves, slow, everything, hangs, dies, crashes, greedy, hooks, dawdles]
+    return [breaks, leaves, slow, strolls, everything, hangs, dies, crashes, greedy, hooks, dawdles]
 
 
 def with_guests() -> registry.Registry:

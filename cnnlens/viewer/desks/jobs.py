@@ -19,13 +19,14 @@ REMEMBERED = 64  #: finished jobs that are still told of
 
 @dataclass(frozen=True)
 class Part:
-    """One result that was asked for: whose id it will have, and what it is of."""
+    """One result that was asked for: whose id it will have, and what it is of: a picture, several, or none."""
 
     id: str
     visualiser: str
     settings: dict[str, Any]
     image: str | None = None
     target: str | None = None
+    images: tuple[str, ...] = ()  # of one result of several pictures; then there is no `image`
 
     def told(self) -> dict[str, Any]:
         """As JSON."""
@@ -33,6 +34,7 @@ class Part:
             "visualiser": self.visualiser,
             "settings": self.settings,
             "image": self.image,
+            "images": list(self.images),
             "target": self.target,
         }
 

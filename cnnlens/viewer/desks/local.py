@@ -14,10 +14,12 @@ from ...describe import (
     describe_visualiser,
 )
 from ...errors import Cancelled, OutOfMemory, UnknownName
+from ...images import Image
 from ...look import look
 from ...model import Model
 from ...preprocess import InputSpec
 from ...probe import Probe
+from ...probes import Probes
 from ...receptive import ReceptiveFields, receptive_fields
 from ...registry import Registry
 from ...result import Result
@@ -138,11 +140,19 @@ class Local:
 
     def _look(self, part: Part, job: Watched) -> Result:
         chosen = self._registry.get(part.visualiser)
-        if part.image is None:
+        if part.image is None and not part.images:
             return look(self._model, None, chosen, progress=job.tick, **part.settings)
         target = target_of(part.target or "top1", self._model, self._pictures)
+        if part.images:
+            # known pictures lend what is known of them; the others are opened in turn, and none is kept
+            several = Probes(self._model, part.images, target, job.tick, open=self._known)
+            return look(self._model, several, chosen, **part.settings)
+        assert part.image is not None
         probe = self._probe(part.image).towards(target, job.tick)
         return look(self._model, probe, chosen, progress=job.tick, **part.settings)
+
+    def _known(self, id: str) -> Probe | Image:
+        return self._probes.get(id) or self._pictures.open(id)
 
     def _probe(self, id: str) -> Probe:
         """The picture's probe: those who ask for the same layer share one pass."""

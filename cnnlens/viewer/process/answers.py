@@ -50,7 +50,11 @@ def _part(told: Any, request: Request) -> Part:
     names = {ask.name for ask in request.visualisers}
     match told:
         case {"id": str(id), "visualiser": str(name), "settings": dict(settings), **rest}:
-            image, target = rest.get("image"), rest.get("target")
-            if name in names and image in (None, *request.images) and target in (None, *request.asked):
-                return Part(id[:64], name, settings, image, target)
+            image: Any = rest.get("image")
+            target, images = rest.get("target"), rest.get("images", [])
+            of = (
+                image in (None, *request.images) and images in ([], request.images) and not (image and images)
+            )
+            if name in names and of and target in (None, *request.asked):
+                return Part(id[:64], name, settings, image, target, tuple(request.images if images else ()))
     raise Garbled("a part is no part of its request")
