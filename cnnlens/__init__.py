@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import errors
+from .arithmetic import multiply_adds
 from .arrays import Array
 from .attribution import Join, attributed, join_channels
 from .candidates import Candidate, candidates
+from .diagram import Diagram, Edge, Node
 from .difference import difference
 from .doctor import doctor
 from .enlarging import enlarged, interpolation
@@ -69,11 +71,11 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Approximate", "Array", "Bars", "Call", "CallInfo", "Candidate", "CnnlensError", "Cost", "Curve",
-    "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
-    "KernelsLayer", "Layer", "LayerOf", "Link", "MapsLayer", "Model", "Note", "Outline", "Panel",
+    "Diagram", "Edge", "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
+    "KernelsLayer", "Layer", "LayerOf", "Link", "MapsLayer", "Model", "Node", "Note", "Outline", "Panel",
     "Picture", "PlacesLayers", "Probe", "Probes", "ReceptiveField", "Result", "Sheet", "Table", "Tape", "Target",
     "Tiles", "Trace", "Verdict", "Visualiser", "attributed", "candidates", "cover_of", "difference", "doctor",
     "enlarged", "errors", "fold", "hookimpl", "inspect", "interpolation", "join_channels", "load",
-    "look", "mark_of", "names_of", "open_image", "receptive_fields", "sheet", "view", "visualiser", "visualisers",
-    "wrap",
+    "look", "mark_of", "multiply_adds", "names_of", "open_image", "receptive_fields", "sheet", "view", "visualiser",
+    "visualisers", "wrap",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .diagnosis import diagnose, diagnose_several, why_failed
+from .diagram import Diagram
 from .errors import CnnlensError, PluginFailed, UnknownName, Unmet, UsageError
 from .images import Image, Source, open_image
 from .model import Model
@@ -219,7 +220,7 @@ def _called(
         if probe is not None and (reason := why_failed(model, probe)):
             raise Unmet(f"{chosen.title} needs finite scores: {reason}") from error
         raise PluginFailed(f"visualiser {chosen.name!r} failed: {type(error).__name__}: {error}") from error
-    kinds = (Heatmap, Tiles, Picture, Bars, Curve, Table, Note)
+    kinds = (Heatmap, Tiles, Picture, Bars, Curve, Table, Diagram, Note)
     panels = (
         (answer,) if isinstance(answer, kinds) else tuple(answer) if isinstance(answer, (list, tuple)) else ()
     )

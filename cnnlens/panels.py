@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import Array, frozen
+from .diagram import Diagram
 from .errors import BadInput
 from .pointing import Link, Outline, told
 
@@ -182,12 +183,12 @@ class Note:
     text: str
 
 
-Panel = Heatmap | Tiles | Picture | Bars | Curve | Table | Note
+Panel = Heatmap | Tiles | Picture | Bars | Curve | Table | Diagram | Note
 
 
 def panel_array(panel: Panel) -> Array | None:
     """The raw numbers of a panel, None for text."""
-    return None if isinstance(panel, (Table, Note)) else panel.values
+    return None if isinstance(panel, (Table, Diagram, Note)) else panel.values
 
 
 def describe(panel: Panel) -> dict[str, Any]:
@@ -198,7 +199,7 @@ def describe(panel: Panel) -> dict[str, Any]:
             facts["shape" if name == "values" else name] = (
                 list(value.shape) if name == "values" else value.tolist()
             )
-        elif name in ("outlines", "opens"):
+        elif name in ("outlines", "opens", "nodes", "edges"):
             facts |= {name: told(value)} if value else {}
         else:
             facts[name] = dict(value) if isinstance(value, Mapping) else value

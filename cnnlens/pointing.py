@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from .errors import BadInput
@@ -77,11 +77,11 @@ class Link:
         return found
 
 
-Pointing = Link | Outline | None
-
-
-def told(pointing: Pointing | Sequence[Pointing]) -> Any:
-    """Links and outlines by the names of their fields, in plain values."""
-    if isinstance(pointing, Sequence):
-        return [told(one) for one in pointing]
-    return pointing and {name.name: getattr(pointing, name.name) for name in fields(pointing)}
+def told(value: Any) -> Any:
+    """Links, outlines and what else points, by the names of their fields, in plain values."""
+    if isinstance(value, (tuple, list)):
+        return [told(one) for one in value]
+    if not is_dataclass(value):
+        return value
+    own = {one.name: getattr(value, one.name) for one in fields(value)}
+    return {name: told(one) if is_dataclass(one) else one for name, one in own.items()}

@@ -33,6 +33,7 @@ SCREENS = {
         "?view=explain&vis=grad-cam,layer-cam,saliency&top=2&run=1",
         ".matrix .card:nth-child(6) .f-over .map",
     ),
+    "architecture": ("?view=explain&vis=architecture&run=1", "#explain .diagram"),
     "compare": ("?view=compare&by=grad-cam", "#compare .card:nth-child(3) .f-raw .map"),
     "model": ("?view=model", "#model tbody tr"),
 }
@@ -61,6 +62,9 @@ def main() -> None:
                 page = opened(chromium, viewer.url + query, sign, WIDE, scheme)
                 if name == "convolution":  # what it is about stands below the first map
                     page.evaluate("document.querySelectorAll('#explain .panel')[1].scrollIntoView()")
+                if name == "architecture":
+                    page.evaluate("document.querySelector('#explain .card').scrollIntoView()")
+                    page.evaluate("document.querySelector('.paper').scrollTop = 330")
                 write(page, f"viewer-{name}-{scheme}")
         for name, (query, sign) in TELEPHONE.items():
             page = opened(chromium, viewer.url + query, sign, NARROW, "light")

@@ -6,6 +6,7 @@ engine that KERAS_BACKEND names.
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 import cnnlens
 from cnnlens.panels import panel_array
+from cnnlens.pointing import told
 from cnnlens.targets import read_target
 
 SIDE, CLASSES = 16, 5
@@ -126,6 +128,14 @@ def seen(model: cnnlens.Model) -> dict[str, Any]:
             values = panel_array(panel)
             if values is not None:
                 found[f"look/{visualiser.name}/{place}"] = values
+    (diagram,) = (
+        one for one in cnnlens.look(model, None, "architecture").panels if isinstance(one, cnnlens.Diagram)
+    )
+    boxes = [
+        (one.label, one.detail, one.kind, one.part, one.opens and told(one.opens)) for one in diagram.nodes
+    ]
+    text = json.dumps([boxes, told(diagram.edges)])
+    found["boxes and edges"] = np.frombuffer(text.encode(), np.uint8).astype(np.float32)
     return found
 
 

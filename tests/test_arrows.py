@@ -32,12 +32,14 @@ ARROWS: dict[str, set[str]] = {
     "layer": set(),
     "outputs": set(),
     "pointing": {"errors"},
-    "panels": {"arrays", "errors", "pointing"},
+    "diagram": {"errors", "pointing"},
+    "panels": {"arrays", "diagram", "errors", "pointing"},
     "files": {"arrays", "errors"},
     "attribution": {"panels"},
     "enlarging": set(),
     "windows": set(),
     "tape": {"arrays", "errors", "targets", "windows"},
+    "arithmetic": {"tape"},
     "passes": {"arrays"},
     "verdict": set(),
     "preprocess": {"arrays", "errors"},
@@ -76,12 +78,13 @@ ARROWS: dict[str, set[str]] = {
     "describe": {"arrays", "errors", "layer", "model", "outputs", "receptive", "registry", "visualiser"},
     # panels become pixels; a Result holds both ends
     "diagnosis": {"passes", "arrays", "errors", "layer", "model", "panels", "probe", "probes"},
-    "render": {"arrays", "errors", "panels"},
+    "render": {"arrays", "diagram", "errors", "panels"},
     "result": {"arrays", "errors", "files", "panels", "render"},
     "differing": set(),
     "difference": {"arrays", "differing", "errors", "panels", "result"},
     "look": {
-        "diagnosis", "errors", "images", "model", "panels", "pictured", "probe", "probes", "registry", "result",
+        "diagnosis", "diagram", "errors", "images", "model", "panels", "pictured", "probe", "probes", "registry",
+        "result",
         "rounding", "targets",
         "verdict", "versions", "visualiser",
     },
@@ -95,13 +98,15 @@ ARROWS: dict[str, set[str]] = {
     },
     # the faces
     FACE: {
-        "arrays", "attribution", "candidates", "difference", "enlarging", "errors", "hookspecs", "images", "layer",
+        "arithmetic", "arrays", "attribution", "candidates", "diagram", "difference", "enlarging", "errors",
+        "hookspecs", "images", "layer",
         "look", "model", "opening", "panels", "passes", "pointing",
         "preprocess", "probe", "probes", "registry", "result", "settings", "tape", "targets", "tokens", "verdict",
         "receptive", "viewer", "visualiser", "doctor",
     },
     "viewer": {
-        FACE, "arrays", "demo", "describe", "difference", "errors", "images", "labels", "layer", "look", "model",
+        FACE, "arrays", "demo", "describe", "diagram",
+        "difference", "errors", "images", "labels", "layer", "look", "model",
         "opening", "panels", "pointing", "preprocess", "probe", "probes", "receptive", "registry", "render", "result",
         "settings", "targets", "visualiser",
     },
@@ -141,6 +146,7 @@ AT_IMPORT: dict[str, set[str]] = {
     "cnnlens/preprocess/": {"PIL"},
     "cnnlens/registry.py": {"pluggy"},
     "cnnlens/render/": {"PIL"},
+    "cnnlens/render/diagram/axes.py": {"matplotlib"},
     "cnnlens/render/figure.py": {"PIL", "matplotlib"},
     "cnnlens/settings.py": {"pydantic"},
     "cnnlens/backends/torch": {"torch"},
@@ -326,7 +332,7 @@ def test_what_the_design_promises_is_in_the_table() -> None:
     sees_visualisers = {"look", "probe", "registry", "render", "result", "settings", "visualiser", FACE}
     for blind in ("backends", "checkpoints", "model"):
         assert not ARROWS[blind] & sees_visualisers
-    assert ARROWS["render"] <= {"arrays", "errors", "panels"}
+    assert ARROWS["render"] <= {"arrays", "diagram", "errors", "panels"}
 
 
 def test_our_visualisers_import_what_a_stranger_could() -> None:

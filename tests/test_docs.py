@@ -317,7 +317,7 @@ def test_the_gallery_shows_every_picture_that_was_made() -> None:
     assert "(pictures/growth.png)" in (DOCS / "performance.md").read_text()
     screens = {name: made.pop(name) for name in [*made] if name.startswith("viewer-")}
     tour = (DOCS / "viewer.md").read_text()
-    assert screens.keys() == set(re.findall(r"\(pictures/([\w-]+\.png)\)", tour)) and len(screens) == 14
+    assert screens.keys() == set(re.findall(r"\(pictures/([\w-]+\.png)\)", tour)) and len(screens) == 16
     assert max(screens.values()) <= 300_000
     shown = set(re.findall(r"docs/pictures/([\w-]+\.png)", (ROOT / "README.md").read_text()))
     assert made.keys() == shown

@@ -25,14 +25,13 @@ HEAVY = (
 #: What `from cnnlens import *` brings. A name added is a promise; one taken away breaks somebody's script.
 PUBLIC = [
     "Approximate", "Array", "Bars", "Call", "CallInfo", "Candidate", "CnnlensError", "Cost", "Curve",
-    "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
-    "KernelsLayer", "Layer", "LayerOf", "Link", "MapsLayer", "Model", "Note", "Outline", "Panel",
+    "Diagram", "Edge", "Field", "Grid", "Heatmap", "Image", "Impossible", "InputSpec", "Inspection", "Join",
+    "KernelsLayer", "Layer", "LayerOf", "Link", "MapsLayer", "Model", "Node", "Note", "Outline", "Panel",
     "Picture", "PlacesLayers", "Probe", "Probes", "ReceptiveField", "Result", "Sheet", "Table", "Tape", "Target",
-    "Tiles",
-    "Trace", "Verdict", "Visualiser", "attributed", "candidates", "cover_of", "difference", "doctor",
+    "Tiles", "Trace", "Verdict", "Visualiser", "attributed", "candidates", "cover_of", "difference", "doctor",
     "enlarged", "errors", "fold", "hookimpl", "inspect", "interpolation", "join_channels", "load",
-    "look", "mark_of", "names_of", "open_image", "receptive_fields", "sheet", "view", "visualiser", "visualisers",
-    "wrap",
+    "look", "mark_of", "multiply_adds", "names_of", "open_image", "receptive_fields", "sheet", "view", "visualiser",
+    "visualisers", "wrap",
 ]  # fmt: skip
 
 

@@ -49,6 +49,7 @@ def test_parity_covers_every_visualiser(pair: tuple[dict[str, Any], dict[str, An
         "dense",
         "receptive-field",
         "pixels",
+        "architecture",
     }
     assert first <= shown <= {visualiser.name for visualiser in cnnlens.visualisers()}
 

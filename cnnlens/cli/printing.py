@@ -39,7 +39,7 @@ def hand_out(results: tuple[Result, ...], out: Path | None, theme: str, as_json:
 def print_result(result: Result) -> None:
     """A result in words and numbers, for those who named no file."""
     from ..panels import Bars, Note, Table
-    from ..render.html import alt_text
+    from ..render.words import alt_text
 
     click.echo(result.caption)
     for panel in result.panels:

@@ -8,9 +8,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..arrays import Array
+from ..diagram import Diagram
 from ..panels import Bars, Curve, Heatmap, Limits, Note, Panel, Picture, Table, Tiles
 from .charts import draw_bars, draw_curve, draw_table, font
 from .colour import LEVELS, ODD, codes_of, colours_of, number
+from .diagram import laid_out
+from .diagram.pixels import picture_of
 from .pointing import ROOM, is_written, outlined, outlines_of, written
 from .raster import (
     columns_of,
@@ -24,6 +27,7 @@ from .raster import (
     tiles_scale,
 )  # fmt: skip
 from .style import Style, style_of
+from .words import diagram_words
 
 if TYPE_CHECKING:
     from ..result import Result
@@ -67,6 +71,8 @@ def draw_panel(panel: Panel, pixels: Array | None, style: Style) -> Image.Image:
             return _titled(with_unit(panel.title, panel.unit), draw_curve(panel, style), style)
         case Table():
             return _titled(panel.title, draw_table(panel, style), style)
+        case Diagram():
+            return _titled(diagram_words(panel), picture_of(laid_out(panel), style), style)
         case Note():
             return _text(panel.text, style, 14, wrap=SHEET)
         case _:

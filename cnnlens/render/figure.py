@@ -13,15 +13,20 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Bbox
 
 from ..arrays import Array
+from ..diagram import Diagram
 from ..panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from .card import headline, heatmap_words, tiles_words
 from .charts import cell
 from .colour import ODD_COLOUR, number, tables
+from .diagram import laid_out
+from .diagram.axes import draw_drawing, inches_of
 from .pointing import Box, is_written, outlines_of
 from .raster import columns_of, draw_tiles, heatmap_limits, overlay, pixels_image, shown_tiles, tiles_scale
 from .style import Style, style_of
+from .words import diagram_words
 
 if TYPE_CHECKING:
     from ..result import Result
@@ -35,7 +40,7 @@ def draw_figure(result: Result, **options: Any) -> Figure:
         and style.show == "both"
         and any(isinstance(p, Heatmap) for p in result.panels)
     )
-    heights = [0.5 if isinstance(p, Note) else 1.2 if isinstance(p, Table) else 3.4 for p in result.panels]
+    heights = [_height(panel) for panel in result.panels]
     size = (11.0 if wide else 6.8, sum(heights) + 0.6)
     figure = Figure(figsize=size, layout="constrained")
     figure.suptitle(_plain(headline(result)), fontsize=10, wrap=True)
@@ -47,6 +52,19 @@ def draw_figure(result: Result, **options: Any) -> Figure:
             draw_axes(panel, figure.add_subplot(grid[row, :]), style, result.pixels)
     _ink(figure, style)
     return figure
+
+
+def _height(panel: Panel) -> float:
+    """Inches that a panel wants."""
+    match panel:
+        case Note():
+            return 0.5
+        case Table():
+            return max(1.2, 0.2 * len(panel.rows))
+        case Diagram():
+            return inches_of(laid_out(panel)) + 0.3
+        case _:
+            return 3.4
 
 
 def write_pdf(results: Sequence[Result], out: BinaryIO, **options: Any) -> None:
@@ -80,11 +98,18 @@ def draw_axes(panel: Panel, axes: Axes, style: Style, pixels: Array | None = Non
         case Table():
             axes.set_axis_off()
             rows = [[_plain(cell(c)) for c in row] for row in panel.rows]
+            head = [_plain(c) for c in panel.columns]
+            widest = [max(map(len, column)) + 2 for column in zip(head, *rows, strict=True)]
             axes.table(
-                cellText=rows or [[""] * len(panel.columns)],
-                colLabels=[_plain(c) for c in panel.columns],
+                cellText=rows or [[""] * len(head)],
+                colLabels=head,
                 loc="center",
+                colWidths=[wide / sum(widest) for wide in widest],
+                bbox=Bbox.unit() if len(rows) > 5 else None,
             )
+        case Diagram():
+            axes.set_title(_plain(diagram_words(panel)), fontsize=9, wrap=True)
+            draw_drawing(laid_out(panel), axes, style)
         case Note():
             axes.set_axis_off()
             axes.text(0, 0.5, _plain(panel.text), wrap=True, fontsize=9, va="center")

@@ -16,9 +16,11 @@ import numpy as np
 from PIL import Image
 
 from ..arrays import Array
+from ..diagram import Diagram
 from ..panels import Bars, Curve, Heatmap, Limits, Note, Panel, Picture, Table, Tiles, panel_array
 from .card import draw_panel, headline, heatmap_words, tiles_words, with_unit
 from .colour import LEVELS, number, tables
+from .diagram import diagram_tree
 from .pointing import Box, is_written, outlines_of
 from .raster import (
     draw_each,
@@ -32,6 +34,7 @@ from .raster import (
 )  # fmt: skip
 from .style import Style, style_of
 from .trees import MOST_BARS, bars_tree, markup, paper_tree, table_tree
+from .words import alt_text, diagram_words
 
 if TYPE_CHECKING:
     from ..result import Result
@@ -77,28 +80,14 @@ def panel_html(panel: Panel, pixels: Array | None, style: Style) -> str:
             return _figure("", _drawn(panel, pixels, style), panel)
         case Table():
             return _figure(panel.title, markup(table_tree(panel)), panel)
+        case Diagram():
+            return _figure(
+                diagram_words(panel), markup(diagram_tree(panel, alt_text(panel), theme=style.theme)), panel
+            )
         case Note():
             return f'<p class="note">{escape(panel.text)}</p>'
         case _:
             assert_never(panel)
-
-
-def alt_text(panel: Panel) -> str:
-    """What a panel shows, in words and numbers."""
-    match panel:
-        case Note():
-            return panel.text
-        case Table():
-            return f"table {panel.title}, {len(panel.rows)} rows"
-        case _:
-            finite = panel.values[np.isfinite(panel.values)]
-            ends = (
-                f"{number(float(finite.min()))} to {number(float(finite.max()))}"
-                if finite.size
-                else "no finite value"
-            )
-            shape = "×".join(map(str, panel.values.shape))
-            return f"{panel.title or type(panel).__name__}: {shape} values, {ends}"
 
 
 def png(image: Image.Image) -> bytes:

@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from ..diagram import Diagram
 from ..panels import Bars, Note, Panel, Table
 from .card import with_unit
 from .charts import bar_ends, cell
 from .colour import number
+from .diagram import diagram_tree
+from .words import alt_text, diagram_words
 
 MOST_BARS = 24  #: more of them are drawn as a chart
 
@@ -41,7 +44,7 @@ def markup(tree: Tree | str) -> str:
 
 
 def panel_tree(panel: Panel) -> Tree | None:
-    """Bars, tables and notes; None for what is drawn."""
+    """Bars, tables, diagrams and notes; None for what is drawn by pixels."""
     match panel:
         case Note():
             return ["p.note", panel.text]
@@ -49,6 +52,8 @@ def panel_tree(panel: Panel) -> Tree | None:
             return section(panel.title, table_tree(panel))
         case Bars() if len(panel.values) <= MOST_BARS:
             return section(with_unit(panel.title, panel.unit), bars_tree(panel, leads=True))
+        case Diagram():
+            return section(diagram_words(panel), diagram_tree(panel, alt_text(panel), leads=True))
     return None
 
 
@@ -64,7 +69,8 @@ def table_tree(panel: Table) -> Tree:
         ["tr", *([f"td{'' if isinstance(one, str) else '.num'}", cell(one)] for one in row)]
         for row in panel.rows
     ]
-    return ["div.scroll", ["table", head, ["tbody", *rows]]]
+    scrolls = {"tabindex": "0", "role": "group", "aria-label": panel.title or "table"}
+    return ["div.scroll", scrolls, ["table", head, ["tbody", *rows]]]
 
 
 def bars_tree(panel: Bars, *, leads: bool = False) -> Tree:

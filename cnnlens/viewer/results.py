@@ -14,14 +14,16 @@ from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from PIL import Image
 
+from .. import pointing
 from ..arrays import Array
+from ..diagram import Diagram
 from ..difference import difference
 from ..errors import Unmet, UsageError
 from ..panels import Bars, Curve, Heatmap, Panel, Picture, Tiles, describe, panel_array
 from ..render.card import draw_panel
 from ..render.charts import bar_ends
 from ..render.colour import LEVELS, ODD_COLOUR, tables
-from ..render.html import alt_text, png
+from ..render.html import png
 from ..render.pointing import is_written
 from ..render.raster import (
     columns_of,
@@ -34,6 +36,7 @@ from ..render.raster import (
 )  # fmt: skip
 from ..render.style import DIVERGING, SEQUENTIAL, Shared, Show, Style
 from ..render.trees import panel_tree, paper_tree
+from ..render.words import alt_text
 from ..result import Result
 from .api import number_in
 from .app import desks
@@ -211,6 +214,8 @@ def _described(panel: Panel) -> dict[str, Any]:
             told |= {"values": panel.values, "limits": bar_ends(panel)}
         case Curve():
             told["values"] = panel.values
+        case Diagram():
+            told["opens"] = [pointing.told(node.opens) for node in panel.nodes]
     if tree := panel_tree(panel):
         told["tree"] = tree
     return told

@@ -59,7 +59,7 @@ TABLE: dict[str, tuple[str, str]] = {
         the others | valid
     """),
     "untrained": ("batch norms that hold no statistics of any training", """
-        filter-weights | valid
+        filter-weights, architecture | valid
         the others | approximate | all 2 batch norms have mean 0 and variance 1
     """),
     "points": ("last maps of one place: an earlier layer is taken", """
@@ -81,7 +81,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "subclassed": ("a subclassed Keras model: nothing of its inside is known", """
         class-probabilities, occlusion, rise, lime, kernel-shap, extremal | valid
         saliency, smoothgrad, input-x-gradient, integrated-gradients, gradient-shap | valid
-        filter-weights | valid
+        filter-weights, architecture | valid
         the others | not possible | its own call() decides what runs
     """),
     "detached": ("a forward that detaches what its head reads", """
@@ -120,7 +120,7 @@ TABLE: dict[str, tuple[str, str]] = {
         the others | valid
     """),
     "noisy": ("random numbers drawn in eval mode", """
-        filter-weights | valid
+        filter-weights, architecture | valid
         the others | approximate | this network draws random numbers
     """),
     "places": ("scores for each class at each place: segmentation", """

@@ -27,6 +27,7 @@ SCREENS = {
     "explain": "?view=explain&vis=grad-cam",
     "matrix": "?view=explain&vis=grad-cam,saliency&top=2",
     "taken apart": "?view=explain&vis=convolution&s.layer=_conv_stem&s.unit=3&s.place=38,41&run=1",
+    "architecture": "?view=explain&vis=architecture&run=1",
     "compare": "?view=compare",
     "model": "?view=model",
     "help": "?#help",

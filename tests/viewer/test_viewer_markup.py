@@ -15,7 +15,7 @@ import viewer_loaders
 from browser import until, watch
 from viewer_help import BEARER, TOKEN, png_of
 
-from cnnlens import Heatmap, Note, Panel, Probe, Table, registry, visualiser
+from cnnlens import Diagram, Edge, Heatmap, Link, Node, Note, Panel, Probe, Table, registry, visualiser
 from cnnlens.errors import CannotOpen, Unmet
 from cnnlens.images import open_image
 from cnnlens.layer import Layer
@@ -57,6 +57,15 @@ def guests(payload: str) -> registry.Registry:
             Heatmap(np.ones((2, 2), np.float32), title=f"map {payload}", means=payload),
             Note(f"note {payload}"),
             Table((f"column {payload}", "b"), [(f"cell {payload}", payload)]),
+            Diagram(
+                (
+                    Node(payload, payload, payload, f"words {payload}", 1.0, Link("shows", {}, payload)),
+                    Node("end"),
+                ),
+                (Edge(0, 1, f"line {payload}"),),
+                f"diagram {payload}",
+                payload,
+            ),
         )
 
     def fails(probe: Probe) -> Heatmap:

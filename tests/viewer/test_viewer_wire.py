@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cnnlens.diagram import Diagram, Edge, Node
 from cnnlens.errors import BadSetting, CnnlensError, MissingPackage, PluginFailed, UnknownName
 from cnnlens.panels import Bars, Curve, Heatmap, Note, Picture, Table, Tiles
 from cnnlens.pointing import Link, Outline
@@ -38,6 +39,12 @@ PANELS = (
     Bars(np.asarray([1.0, np.nan]), ("x", "y"), limits=(0.0, 1.0)),
     Curve(np.arange(3.0), np.ones((2, 3)), ("one", "two"), x_unit="step"),
     Table(("name", "value"), [("a", 1), ("b", 0.5), ("c", True)], title="t"),
+    Diagram(
+        (Node("<b>", "1×1", "convolution", "all", 0.25, Link("unit", {"layer": "x"}, "its map")), Node("b")),
+        (Edge(0, 1, "</svg>"),),
+        "net",
+        "of all",
+    ),
     Note("a sentence"),
     Heatmap(ODD, outlines=(Outline((-1, 0.5, 2, 2), "window"),), opens=Link("unit", {"layer": "a", "n": 3})),
     Tiles(
@@ -174,6 +181,16 @@ def nested(depth: int) -> Any:
         lambda told: told["panels"][1]["fields"].update(marks={"d": [["0", "dead"]]}),
         lambda told: told["panels"][6]["fields"].update(rows=[[1]]),
         lambda told: told["panels"][6]["fields"].update(rows=7),
+        lambda told: told["panels"][7]["fields"].update(nodes=[]),
+        lambda told: told["panels"][7]["fields"].update(edges=3),
+        lambda told: told["panels"][7]["fields"]["nodes"].append("b"),
+        lambda told: told["panels"][7]["fields"]["nodes"][0]["d"][0].__setitem__(1, 7),
+        lambda told: told["panels"][7]["fields"]["nodes"][0]["d"][4].__setitem__(1, 7),
+        lambda told: told["panels"][7]["fields"]["nodes"][0]["d"][5].__setitem__(1, "unit"),
+        lambda told: told["panels"][7]["fields"]["nodes"][0]["d"].pop(),
+        lambda told: told["panels"][7]["fields"]["edges"][0]["d"][1].__setitem__(1, 9),
+        lambda told: told["panels"][7]["fields"]["edges"][0]["d"][1].__setitem__(1, 0),
+        lambda told: told["panels"][7]["fields"]["edges"][0]["d"][0].__setitem__(1, [0, 0]),
         lambda told: told["panels"][-3]["fields"].update(opens=3),
         lambda told: told["panels"][-3]["fields"].update(opens={"d": [["visualiser", "unit"]]}),
         lambda told: told["panels"][-3]["fields"].update(opens=[]),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ... import pointing
+from ...diagram import Diagram, Edge, Node
 from ...errors import CnnlensError
 from ...panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from ...pointing import Link, Outline
@@ -20,10 +21,11 @@ from .crossing import facts_of, packed, unpacked
 from .wire import Arrays, Garbled
 
 KINDS: dict[str, type[Panel]] = {
-    kind.__name__: kind for kind in (Heatmap, Tiles, Picture, Bars, Curve, Table, Note)
+    kind.__name__: kind for kind in (Heatmap, Tiles, Picture, Bars, Curve, Table, Diagram, Note)
 }
 WORDS = ("title", "unit", "means", "x_unit", "text")
-POINTING: dict[str, type[Outline] | type[Link]] = {"outlines": Outline, "opens": Link}
+Pointing = type[Outline] | type[Link] | type[Node] | type[Edge]
+POINTING: dict[str, Pointing] = {"outlines": Outline, "opens": Link, "nodes": Node, "edges": Edge}
 
 
 def send_result(result: Result) -> tuple[dict[str, Any], list[Any]]:
@@ -93,8 +95,8 @@ def _panel(told: Any, get: Any) -> Panel:
     raise Garbled("no panel is told so")
 
 
-def _pointing(kind: type[Link] | type[Outline], told: Any) -> Any:
-    """The links or outlines that `told` told. Raises Garbled."""
+def _pointing(kind: Pointing, told: Any) -> Any:
+    """The links, outlines, nodes or edges that `told` told. Raises Garbled."""
     if isinstance(told, list):
         return tuple(_pointing(kind, one) for one in told)
     if told is None:
@@ -102,8 +104,10 @@ def _pointing(kind: type[Link] | type[Outline], told: Any) -> Any:
     slots = {field.name for field in dataclasses.fields(kind)}
     if not isinstance(told, dict) or told.keys() != slots:
         raise Garbled(f"no {kind.__name__} is told so")
+    if kind is Node:
+        told = told | {"opens": _pointing(Link, told["opens"])}
     for name, value in told.items():
-        if not _points(name, value):
+        if not _points(kind, name, value):
             raise Garbled(f"{kind.__name__}.{name} is not a {type(value).__name__} of that kind")
     try:
         return kind(**told)
@@ -111,8 +115,14 @@ def _pointing(kind: type[Link] | type[Outline], told: Any) -> Any:
         raise Garbled(f"no {kind.__name__} can be made of that: {error}") from None
 
 
-def _points(name: str, value: Any) -> bool:
-    """Whether a field of a link or an outline may have such a value."""
+def _points(kind: Pointing, name: str, value: Any) -> bool:
+    """Whether a field of a link, an outline, a node or an edge may have such a value."""
+    if kind is Edge and name != "label":
+        return type(value) is int
+    if name == "opens":
+        return value is None or isinstance(value, Link)
+    if name == "part":
+        return value is None or _is_number(value)
     if name == "settings":
         return isinstance(value, dict) and all(isinstance(k, str) and _is_cell(v) for k, v in value.items())
     if name in ("start", "step", "within"):
@@ -139,7 +149,7 @@ def _fits(kind: str, name: str, value: Any) -> bool:
         return isinstance(value, dict) and all(
             type(k) is int and isinstance(v, str) for k, v in value.items()
         )
-    if name == "outlines":
+    if name in ("outlines", "nodes", "edges"):
         return isinstance(value, tuple)
     if name == "opens":
         return isinstance(value, tuple) if kind == "Bars" else value is None or isinstance(value, Link)

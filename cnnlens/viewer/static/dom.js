@@ -5,7 +5,7 @@ import { restart } from "./api.js";
 /** An element: `tag.class`; attributes, if any (`on…` listens, `true` is bare, null is none); children. */
 export function h(tag, ...inside) {
 	const [name, ...classes] = tag.split(".");
-	const element = document.createElement(name);
+	const element = document.createElementNS(`http://www.w3.org/${/^(svg|path|use)$/.test(name) ? "2000/svg" : "1999/xhtml"}`, name);
 	if (name === "button") element.type = "button";
 	const attributes = inside[0]?.constructor === Object ? inside.shift() : {};
 	for (const [key, value] of Object.entries({ class: classes.join(" ") || null, ...attributes })) {
@@ -23,11 +23,7 @@ export const built = (tree) => (Array.isArray(tree) ? h(...tree.map(built)) : tr
 
 export const $ = (id) => document.getElementById(id);
 
-export function icon(name) {
-	const drawn = document.querySelector("svg.i").cloneNode(true);
-	drawn.firstElementChild.setAttribute("href", `#i-${$(`i-${name}`) ? name : "other"}`);
-	return drawn;
-}
+export const icon = (name) => h("svg.i", { "aria-hidden": "true" }, h("use", { href: `#i-${$(`i-${name}`) ? name : "other"}` }));
 
 /** A button that is a sign: `words` say what it does, `key` does it too. */
 export const sign = (name, words, onclick, disabled = false, key = null) => h("button.quiet", { title: words, "aria-label": words, disabled, onclick, "data-key": key }, icon(name));
@@ -38,7 +34,7 @@ export const fold = (words, ...inside) => h("details", h("summary", words), insi
 
 /** Three figures and a real minus, as on every colour bar. */
 export function number(value) {
-	if (value === null || value === undefined) return "not finite";
+	if ((value ?? null) === null) return "not finite";
 	if (value === 0) return "0";
 	const size = Math.abs(value);
 	const text = size >= 1e-4 && size < 1e6 ? String(Number(value.toPrecision(3))) : value.toExponential(2);
@@ -70,7 +66,7 @@ export function roving(host, selector, across = () => 1) {
 		const row = across();
 		const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: row, ArrowUp: -row }[event.key];
 		const to = event.key === "Home" ? 0 : event.key === "End" ? all.length - 1 : at + step;
-		if (at < 0 || Number.isNaN(to) || !all[to]) return;
+		if (at < 0 || !all[to]) return;
 		event.preventDefault();
 		event.stopPropagation();
 		all[at].tabIndex = -1;

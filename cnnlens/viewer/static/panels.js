@@ -1,5 +1,5 @@
 // Results as cards, whatever plugin they come from.
-import { $, built, fact, fold, h, times } from "./dom.js";
+import { $, built, fact, fold, h, roving, times } from "./dom.js";
 import * as api from "./api.js";
 import { painted, show, theme } from "./colours.js";
 import { follow, lead, outlined, put, written } from "./pointing.js";
@@ -105,9 +105,10 @@ function photo(told, panel, n) {
 	return section("", stage, panel.title && h("p.means", panel.title));
 }
 
-/** Bars, tables and notes, as the server tells them. */
+/** Bars, diagrams, tables and notes, as the server tells them. */
 function text(told, panel) {
 	const element = built(panel.tree);
+	roving(element, ".node");
 	element.addEventListener("click", ({ target }) => {
 		const link = panel.opens?.[target.closest("[data-opens]")?.dataset.opens];
 		if (link) lead(link, {});

@@ -31,7 +31,7 @@ export function set(changes, push) {
 	const before = values;
 	values = { ...values };
 	for (const [name, value] of Object.entries(changes)) {
-		if (value === null || value === undefined || value === "") delete values[name];
+		if ((value ?? "") === "") delete values[name];
 		else values[name] = String(value);
 	}
 	const changed = differing(before, values);

@@ -1,0 +1,82 @@
+"""Diagram: boxes and what leads from one to the next. Where they stand is the renderer's affair."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+
+from .errors import BadInput
+from .pointing import Link
+
+
+@dataclass(frozen=True)
+class Node:
+    """A box: what it is, and under that one line more. `kind` is a `Layer`'s or a `CallInfo`'s; it chooses the colour.
+
+    `words` say what there was no room for, to whoever points at it. `part`, from 0 to 1, is drawn as a length at the
+    foot of the box, None as nothing. `opens` says where a click leads.
+    """
+
+    label: str
+    detail: str = ""
+    kind: str = "other"
+    words: str = ""
+    part: float | None = None
+    opens: Link | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("label", "detail", "kind", "words"):
+            object.__setattr__(self, name, " ".join(str(getattr(self, name)).split()))
+        if self.part is not None and not (math.isfinite(self.part) and 0 <= self.part <= 1):
+            raise BadInput(f"the part of a node lies between 0 and 1, got {self.part}")
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What leads from one node to another, by their positions."""
+
+    start: int
+    end: int
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", " ".join(str(self.label).split()))
+
+
+@dataclass(frozen=True, eq=False)
+class Diagram:
+    """Boxes and edges between them, drawn from top to bottom: a graph without circles.
+
+    `means` says in words what the parts of its nodes are parts of.
+    """
+
+    nodes: Sequence[Node]
+    edges: Sequence[Edge] = ()
+    title: str = ""
+    means: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", tuple(self.nodes))
+        object.__setattr__(self, "edges", tuple(self.edges))
+        if not self.nodes:
+            raise BadInput("a diagram has at least one node")
+        for one in (*self.nodes, *self.edges):
+            if not isinstance(one, (Node, Edge)):
+                raise BadInput(f"a diagram is made of Node and Edge, got {type(one).__name__}")
+        reads: dict[int, set[int]] = {place: set() for place in range(len(self.nodes))}
+        for edge in self.edges:
+            for end in (edge.start, edge.end):
+                if type(end) is not int or not 0 <= end < len(self.nodes):
+                    raise BadInput(f"an edge names node {end!r}, and there are {len(self.nodes)}, from 0 on")
+            if edge.start in reads[edge.end]:
+                raise BadInput(f"two edges lead from node {edge.start} to node {edge.end}: draw one")
+            reads[edge.end].add(edge.start)
+        try:
+            TopologicalSorter(reads).prepare()
+        except CycleError as error:
+            circle = " → ".join(str(place) for place in reversed(error.args[1]))
+            raise BadInput(
+                f"a diagram is drawn from top to bottom, and its edges run in a circle: {circle}"
+            ) from None
