@@ -122,8 +122,9 @@ def _tiles(panel: Tiles, style: Style) -> Image.Image:
     zoom = max(1, min(SHEET // columns // width, SHEET // rows // height))
     gap = 2
     if is_written(panel) and zoom >= ROOM:  # no larger than the numbers want
-        gap, zoom = 10, min(zoom, WRITTEN)
-        columns = max(1, min(len(shown), SHEET // (width * zoom + gap)))
+        gap = 10
+        zoom = max(ROOM, min(WRITTEN, ((SHEET + gap) // columns - gap) // width))
+        columns = max(1, min(len(shown), (SHEET + gap) // (width * zoom + gap)))
     atlas = draw_tiles(panel, style, columns, gap=gap, zoom=zoom).convert("RGB")
     if max(atlas.size) > SHEET + gap * columns:
         atlas = enlarged(atlas, SHEET)

@@ -81,6 +81,10 @@ def draw_curve(panel: Curve, style: Style) -> Image.Image:
     xs, finite = panel.x.astype(float), panel.values[np.isfinite(panel.values)]
     low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
     spans = (np.ptp(xs) or 1.0, (high - low) or 1.0)
+    for zero, (first, last), side in ((-xs.min(), (0, height), 0), (-low, (0, width), 1)):
+        if 0 < zero < spans[side]:  # where the axes cross
+            at = zero / spans[0] * width if side == 0 else (1 - zero / spans[1]) * height
+            draw.line((at, first, at, last) if side == 0 else (first, at, last, at), fill=style.faint)
     hues = ((58, 110, 165), (200, 90, 40), (60, 140, 80), (150, 80, 160))
     for line, (name, ys) in enumerate(zip(panel.names, panel.values, strict=True)):
         across = (xs - xs.min()) / spans[0] * width

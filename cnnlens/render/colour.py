@@ -99,3 +99,13 @@ def colours_of(codes: Codes, name: str) -> Codes:
 def number(value: float) -> str:
     """A number as it stands on a colour bar: three figures, a real minus, and no minus zero."""
     return f"{value + 0.0:.3g}".replace("-", "−")
+
+
+def brief(value: float) -> str:
+    """A number where there is little room: three figures, or as many as six signs have room for."""
+    text = ""
+    for figures in (3, 2, 1):
+        text = f"{value + 0.0:.{figures}g}".replace("e-0", "e-").replace("e+0", "e")
+        if len(text) <= 6:
+            break
+    return text.replace("-", "−")

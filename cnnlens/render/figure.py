@@ -20,7 +20,7 @@ from ..diagram import Diagram
 from ..panels import Bars, Curve, Heatmap, Note, Panel, Picture, Table, Tiles
 from .card import headline, heatmap_words, tiles_words
 from .charts import cell
-from .colour import ODD_COLOUR, number, tables
+from .colour import ODD_COLOUR, brief, tables
 from .diagram import laid_out
 from .diagram.axes import draw_drawing, inches_of
 from .pointing import Box, is_written, outlines_of
@@ -171,7 +171,7 @@ def _write(axes: Axes, values: Array, at: tuple[float, float], pitch: tuple[floa
     halo = [withStroke(linewidth=2, foreground="black")]
     for (row, column), value in np.ndenumerate(values):
         place = at[1] + (column + 0.5) * pitch[1], at[0] + (row + 0.5) * pitch[0]
-        words = number(float(value))
+        words = brief(float(value))
         axes.text(
             *place,
             words,

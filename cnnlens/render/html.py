@@ -19,7 +19,7 @@ from ..arrays import Array
 from ..diagram import Diagram
 from ..panels import Bars, Curve, Heatmap, Limits, Note, Panel, Picture, Table, Tiles, panel_array
 from .card import draw_panel, headline, heatmap_words, tiles_words, with_unit
-from .colour import LEVELS, number, tables
+from .colour import LEVELS, brief, number, tables
 from .diagram import diagram_tree
 from .pointing import Box, is_written, outlines_of
 from .raster import (
@@ -157,7 +157,7 @@ def _written(values: Array, drawn: Image.Image) -> str:
     """The values of a small map, each in its place, dark on light and light on dark."""
     lights = np.asarray(drawn.convert("L")) >= 140
     cells = "".join(
-        f"<b{' class=dark' if light else ''}>{escape(number(float(value)))}</b>"
+        f"<b{' class=dark' if light else ''}>{escape(brief(float(value)))}</b>"
         for value, light in zip(values.flat, lights.flat, strict=True)
     )
     return f'<div class="values" style="grid:repeat({values.shape[0]},1fr)/repeat({values.shape[1]},1fr)">{cells}</div>'

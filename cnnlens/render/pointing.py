@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from ..arrays import Array
 from ..panels import Heatmap, Picture, Tiles
 from .charts import font
-from .colour import number
+from .colour import brief
 
 Box = tuple[float, float, float, float]
 
@@ -75,5 +75,5 @@ def written(
         place = (at[1] + (column + 0.5) * across, at[0] + (row + 0.5) * down)
         ground = grey[int(place[1] - down / 2 + 2), int(place[0] - across / 2 + 2)]
         ink = (255, 255, 255) if ground < 140 else (0, 0, 0)
-        pen.text(place, number(float(value)), fill=ink, font=letters, anchor="mm")
+        pen.text(place, brief(float(value)), fill=ink, font=letters, anchor="mm")
     return drawn

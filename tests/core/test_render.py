@@ -7,7 +7,7 @@ import pytest
 
 from cnnlens import Heatmap, Tiles
 from cnnlens.errors import UnknownName
-from cnnlens.render.colour import GAP, LEVELS, ODD, codes_of, limits_of, tables
+from cnnlens.render.colour import GAP, LEVELS, ODD, brief, codes_of, limits_of, tables
 from cnnlens.render.raster import draw_heatmap, draw_tiles, overlay
 from cnnlens.render.style import DIVERGING, SEQUENTIAL, Style
 
@@ -92,3 +92,15 @@ def test_a_heatmap_is_a_palette_image_and_an_overlay_covers_the_picture() -> Non
     assert clear.getpixel((0, 0)) == (255, 255, 255)
     full = overlay(panel, white, Style(alpha=1.0), (8, 8))
     assert full.getpixel((0, 0)) == tuple(tables()["viridis"][0])
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.0, "0"), (-0.0, "0"), (0.1234, "0.123"), (-0.5, "−0.5"), (-0.0476, "−0.048"), (-0.00953, "−0.01"),
+        (6.21e-05, "6.2e−5"),
+        (-6.25e-05, "−6e−5"), (-1.234e-12, "−1e−12"), (1234567.0, "1.23e6"), (float("nan"), "nan"),
+    ],
+)  # fmt: skip
+def test_numbers_have_room_in_a_place(value: float, words: str) -> None:
+    assert brief(value) == words and len(words) <= 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -25,8 +26,8 @@ from cnnlens import (
     visualiser,
 )
 
-from .road import behind, call_of, chosen_place, chosen_unit, link_into
-from .seen import map_of, photograph
+from .road import behind, call_of, chosen_place, chosen_unit, link_into, maker_of
+from .seen import channels_of, map_of, photograph
 from .sums import bars_of, strongest, table_of
 from .window import Place, Reals, Window, window_of
 
@@ -113,21 +114,23 @@ def convolution(
     at = chosen_place(place, one, "convolution")
     found = products_of(tape, call, unit, at)
     into = link_into(tape, call.info.inputs[0], found.window)
+    fed = maker_of(tape, call.info.inputs[0]).info.kind == "input"
+    names = channels_of(probe) if fed else tuple(map(str, range(found.first + found.read.shape[-1])))
     return (
         map_of(one, layer, unit, at, "convolution"),
         *photograph(probe, tape, layer, at),
-        *_windows(found, into),
-        *_by_map(found, into),
+        *_windows(found, into, names),
+        *_by_map(found, into, names),
         _sum(tape, call, found, unit, at),
     )
 
 
-def _windows(found: Products, into: Link | None) -> tuple[Tiles, ...]:
+def _windows(found: Products, into: Link | None, named: Sequence[str]) -> tuple[Tiles, ...]:
     """Window, kernel and products, a tile for each map; none where a kernel has one weight a map."""
     if found.window.size == (1, 1):
         return ()
     ranks = np.sort(strongest(found.terms.sum((0, 1)), _TILES))
-    names = [str(found.first + int(i)) for i in ranks]
+    names = [named[found.first + int(i)] for i in ranks]
     many = (
         ""
         if len(ranks) == found.read.shape[-1]
@@ -146,7 +149,7 @@ def _windows(found: Products, into: Link | None) -> tuple[Tiles, ...]:
     )
 
 
-def _by_map(found: Products, into: Link | None) -> tuple[Bars, ...]:
+def _by_map(found: Products, into: Link | None, named: Sequence[str]) -> tuple[Bars, ...]:
     """What each map adds, the bias among them; of a 1×1 kernel each bar leads to the value that it read."""
     sums = found.terms.sum((0, 1))
     if len(sums) == 1 and not found.bias:
@@ -159,10 +162,11 @@ def _by_map(found: Products, into: Link | None) -> tuple[Bars, ...]:
         def link(part: int) -> Link:
             return Link(into.visualiser, {**settings, tile: found.first + part}, into.words)
 
-    name = "map {}".format
-    return (
-        bars_of(sums, found.bias, "What each map adds", "activation", lambda i: name(found.first + i), link),
-    )
+    def name(part: int) -> str:
+        one = named[found.first + part]
+        return f"map {one}" if one.isdigit() else one
+
+    return (bars_of(sums, found.bias, "What each map adds", "activation", name, link),)
 
 
 def _sum(tape: Tape, call: Call, found: Products, unit: int, at: Place) -> Table:

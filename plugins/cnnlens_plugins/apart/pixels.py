@@ -9,6 +9,7 @@ import numpy as np
 from cnnlens import Array, Cost, Field, Link, Outline, Picture, Probe, Tiles, visualiser
 
 from .road import chosen_place
+from .seen import channels_of
 
 
 @visualiser(title="Pixels", family="taken apart", cost=Cost(), by_target=False)
@@ -39,10 +40,9 @@ def pixels(
     )
     point = (at[0] - top, at[1] - left)
     marks = [Outline((point[0], point[1], point[0] + 1, point[1] + 1), "this pixel")]
-    names = ("red", "green", "blue") if channels == 3 else tuple(map(str, range(channels)))
-    spec = probe.model.input
-    fed_names = names[::-1] if channels == 3 and spec.order == "BGR" else names
-    low, high = spec.limits
+    fed_names = channels_of(probe)
+    names = ("red", "green", "blue") if channels == 3 else fed_names
+    low, high = probe.model.input.limits
     ends = f"rows {top} to {top + size - 1}, columns {left} to {left + size - 1}"
     return (
         Picture(

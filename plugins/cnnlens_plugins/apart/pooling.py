@@ -7,14 +7,14 @@ from typing import Annotated
 
 import numpy as np
 
-from cnnlens import Call, Cost, Field, Heatmap, LayerOf, Outline, Picture, Probe, Table, visualiser
+from cnnlens import Call, Cost, Field, Heatmap, LayerOf, Outline, Picture, Probe, Table, Tiles, visualiser
 
 from .road import call_of, chosen_place, chosen_unit, link_into
 from .seen import map_of, photograph
 from .window import Place, Reals, Window, window_of
 
 PoolingLayer = Annotated[str, LayerOf("any", kinds=("pooling",))]
-Answer = tuple[Heatmap | Picture | Table, ...]
+Answer = tuple[Heatmap | Tiles | Picture | Table, ...]
 
 
 @visualiser(title="Pooling", family="taken apart", needs={"tape"}, cost=Cost(2), by_target=False)
@@ -54,8 +54,9 @@ def pooling(
         opens=into,
     )
     marks = [Outline((kept[0], kept[1], kept[0] + 1, kept[1] + 1), "kept")] if kept is not None else []
-    inside = Heatmap(
-        np.where(window.within, values, 0),
+    inside = Tiles(  # no map of the picture: nothing to be laid over it
+        np.where(window.within, values, 0)[None],
+        [""],
         signed=bool((values < 0).any()),
         title=f"The window of {window.size[0]} × {window.size[1]} values",
         unit="activation",

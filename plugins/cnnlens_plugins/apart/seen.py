@@ -24,12 +24,21 @@ def map_of(one: Array, layer: str, unit: int, place: Place, visualiser: str) -> 
     )
 
 
+def channels_of(probe: Probe) -> tuple[str, ...]:
+    """What the channels that the network is fed are called, in its own order."""
+    count = probe.pixels.shape[-1]
+    names = ("red", "green", "blue") if count == 3 else tuple(map(str, range(count)))
+    return names[::-1] if count == 3 and probe.model.input.order == "BGR" else names
+
+
 def photograph(probe: Probe, tape: Tape, layer: str, place: Place) -> tuple[Picture, ...]:
     """The picture with what the place sees of it outlined; nothing where that is not known."""
     field = receptive_fields(probe.model, tape).get(layer)
     if field is None:
         return ()
     height, width = field.size
-    words = f"what the value sees of the picture: {height} × {width} pixels, padding included"
+    box = field.box(*place, clip=False)
+    beyond = min(box[:2]) < 0 or box[2] > probe.pixels.shape[0] or box[3] > probe.pixels.shape[1]
+    words = f"what the value sees of the picture: {height} × {width} pixels" + ", padding included" * beyond
     opens = Link("pixels", {}, "these pixels", place="place")
-    return (Picture(probe.colours, words, [Outline(field.box(*place, clip=False), words)], opens),)
+    return (Picture(probe.colours, words, [Outline(box, words)], opens),)

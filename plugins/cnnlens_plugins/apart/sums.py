@@ -33,7 +33,7 @@ def bars_of(
     ranks = strongest(sums, _BARS)
     values, names = [float(sums[i]) for i in ranks], [name(int(i)) for i in ranks]
     if len(sums) > len(ranks):
-        values.append(float(sums.sum() - sums[ranks].sum()))
+        values.append(float(np.delete(sums, ranks).sum()))
         names.append(f"{len(sums) - len(ranks)} others")
     opens: list[Link | None] = [] if link is None else [link(int(i)) for i in ranks]
     values, names = [*values, bias], [*names, "bias"]
