@@ -180,6 +180,7 @@ def test_the_card_says_what_is_found_on_the_held_out_fifth(photographs: Path) ->
     card = re.sub(r"\s+", " ", (FOLDER / "README.md").read_text())
     assert said in card
     counts = np.asarray(found.counts)
+    assert found.accuracy >= 0.8
     assert (counts.diagonal() / counts.sum(1) > 0.6).all()  # of either class clearly more than by chance
 
 

@@ -40,9 +40,14 @@ class Round(NamedTuple):
     renewed: int
 
 
-#: First on small pictures, which is quick. The second goes on from there as the network is used: at full size, and
+#: First on small pictures, which is quick. The others go on from there as the network is used: at full size, and
 #: without zeros about the maps, which the last layers took for something to be seen. Shapes of weights are the same.
-ROUNDS = (Round(96, "same", 90, 3e-3, True, 30), Round(SIDE, "valid", 28, 8e-4, False, 28))
+ROUNDS = (
+    Round(96, "same", 90, 3e-3, True, 30),
+    Round(SIDE, "valid", 28, 8e-4, False, 28),
+    Round(SIDE, "valid", 45, 1e-3, False, 15),
+    Round(SIDE, "valid", 100, 2e-3, False, 10),
+)
 #: Now and then each photograph is cut, turned and mirrored anew, in so many ways.
 VARIANTS = 6
 #: Variants are larger than what is fed by so many pixels: each batch takes another window.
