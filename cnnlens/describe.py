@@ -185,7 +185,7 @@ def describe_model(model: Model) -> dict[str, Any]:
         "output_tree": [describe_output(output) for output in model.output_tree],
         "activation": model.activation,
         "classes": list(model.classes) if model.classes else None,
-        "parameters": sum(layer.parameters for layer in model.layers if layer.kind != "block"),
+        "parameters": model.parameters,
         "layers": len(model.layers),
         "cannot": model.cannot,
     }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from .errors import BadInput
 from .pointing import Link
+
+MOST_NODES, MOST_LANES = 4096, 20_000  #: what can be laid out in a second or two
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,30 @@ class Diagram:
             if edge.start in reads[edge.end]:
                 raise BadInput(f"two edges lead from node {edge.start} to node {edge.end}: draw one")
             reads[edge.end].add(edge.start)
+        if len(self.nodes) > MOST_NODES:
+            raise BadInput(
+                f"a diagram has at most {MOST_NODES} nodes, got {len(self.nodes)}: fold some together"
+            )
         try:
-            TopologicalSorter(reads).prepare()
+            order = list(TopologicalSorter(reads).static_order())
         except CycleError as error:
             circle = " → ".join(str(place) for place in reversed(error.args[1]))
             raise BadInput(
                 f"a diagram is drawn from top to bottom, and its edges run in a circle: {circle}"
             ) from None
+        if (lanes := _lanes(order, reads)) > MOST_LANES:
+            raise BadInput(
+                f"edges of a diagram pass other nodes at most {MOST_LANES} times in all, here {lanes} times: "
+                "nobody could follow them; fold nodes together"
+            )
+
+
+def _lanes(order: Sequence[int], reads: Mapping[int, Collection[int]]) -> int:
+    """How many rows edges pass on their way, those from one node together."""
+    rank: dict[int, int] = {}
+    down: dict[int, int] = {}
+    for place in order:
+        rank[place] = 1 + max((rank[one] for one in reads[place]), default=0)
+        for one in reads[place]:
+            down[one] = max(down.get(one, 0), rank[place])
+    return sum(last - rank[one] - 1 for one, last in down.items())

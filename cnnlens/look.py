@@ -93,6 +93,7 @@ def _looked(
         facts = _facts(model, chosen, resolved)
         if probe is not None:
             facts |= facts_of_several(several, chosen) if several else facts_of_one(probe, chosen)
+            facts["cost"] += " a picture" if several else ""
         facts |= {"versions": versions(model.framework)} | batch | precision
         facts |= {"verdict": verdict.facts(), "seconds": round(seconds, 4)}
         if spent := model.compiling - compiled:  # of these seconds, and not again for the same question

@@ -364,6 +364,11 @@ class Model(ABC):
         self._budget.bytes = asked
 
     @property
+    def parameters(self) -> int:
+        """How many weights it has; those that several layers share count once, where the backend knows."""
+        return sum(layer.parameters for layer in self.layers if layer.kind != "block")
+
+    @property
     def batch(self) -> int:
         """Pictures per forward pass of batched work, as `batch_for`."""
         return self.batch_for()

@@ -88,6 +88,11 @@ class KerasModel(Model):
         """Layers and operations in call order; a nested model stands before what it holds."""
         return self._layers
 
+    @property
+    def parameters(self) -> int:
+        """How many weights the model has, each once, whoever shares it."""
+        return int(self.native.count_params())
+
     def weights(self, layer: str) -> dict[str, Array]:
         """A layer's own arrays: `kernel`, `bias`, `scale`, `mean`, `variance`; others by their names."""
         self.layer(layer)

@@ -136,6 +136,11 @@ class TorchModel(Model):
         """As everywhere, without going through them all."""
         return self._survey.named.get(name) or super().layer(name)
 
+    @property
+    def parameters(self) -> int:
+        """How many weights the module has, each once, whoever shares it."""
+        return sum(one.numel() for one in self.module.parameters())
+
     def weights(self, layer: str) -> dict[str, Array]:
         """The arrays of a module's own: `kernel`, `bias`, `scale`, `mean`, `variance`, or its own names."""
         self.layer(layer)

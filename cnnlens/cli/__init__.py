@@ -193,8 +193,8 @@ def run(
         raise UsageError("--top and --target both say what is explained: give one of them")
     asked = [f"top{rank}" for rank in range(1, top + 1)] if top else list(targets or ("top1",))
     if out is not None:
-        apart = 1 if chosen.reads_several else max(1, len(pictures))
-        check_out(out, several=apart * len(asked) > 1)
+        apart = max(1, len(pictures)) if chosen.reads_image and not chosen.reads_several else 1
+        check_out(out, several=apart * (len(asked) if chosen.by_target else 1) > 1)
     opened = open_model(model, opening)
     with Progress(visualiser) as progress:
         results = sheet(

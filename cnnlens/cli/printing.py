@@ -56,8 +56,9 @@ def print_result(result: Result) -> None:
 
 def print_visualiser(told: Mapping[str, Any]) -> None:
     paper = f"  [{told['paper']}]" if told["paper"] else ""
+    each = " a picture" if told["reads_image"] else ""
     click.echo(click.style(told["name"], bold=True) + f"  {told['description']}{paper}")
-    click.echo(f"  from {told['plugin']} {told['version']}; costs {told['cost']} a picture")
+    click.echo(f"  from {told['plugin']} {told['version']}; costs {told['cost']}{each}")
     if told["verdict"]:
         level, because = told["verdict"]["level"], "; ".join(told["verdict"]["because"])
         click.echo(f"  on this model: {level}" + (f", because {because}" if because else ""))

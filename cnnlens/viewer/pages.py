@@ -151,9 +151,8 @@ def _prediction(named: dict[str, dict[str, Any]], shown: dict[str, Any] | None) 
     if asked is None or asked["why_not"] or shown is None:
         return None
     found = desk().known(PREDICTION, asked["resolved"], shown["id"])
-    if found is None or not isinstance(found.panels[0], Bars):
-        return None
-    return Markup("".join(map(markup, prediction_tree(found.panels[0]))))
+    said = next(iter(found.panels), None) if found is not None else None
+    return Markup("".join(map(markup, prediction_tree(said)))) if isinstance(said, Bars) else None
 
 
 def _families(visualisers: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:

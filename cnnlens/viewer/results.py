@@ -60,8 +60,9 @@ def result(id: str) -> ResponseReturnValue:
         "facts": found.facts,
         "paper": paper_tree(found.facts),
     }
-    if found.facts.get("visualiser") == PREDICTION and isinstance(found.panels[0], Bars):
-        told["rows"] = prediction_tree(found.panels[0])
+    said = next(iter(found.panels), None)
+    if found.facts.get("visualiser") == PREDICTION and isinstance(said, Bars):
+        told["rows"] = prediction_tree(said)
     return _kept(jsonify(told | {"panels": [_described(p) for p in found.panels]}))
 
 

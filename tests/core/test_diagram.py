@@ -205,3 +205,15 @@ def test_a_long_name_is_cut() -> None:
 def test_what_it_shows_in_words() -> None:
     panel = Diagram([Node("a"), Node("b")], [Edge(0, 1)], "Net")
     assert alt_text(panel) == "Net: 2 boxes, 1 line"
+
+
+def test_what_would_take_minutes_to_lay_out_is_refused() -> None:
+    """A diagram may come out of a process that means harm: the web process lays it out."""
+    with pytest.raises(BadInput, match="at most 4096 nodes, got 5000"):
+        Diagram([Node("a")] * 5000)
+    count = 1000
+    chain = [Edge(i, i + 1) for i in range(count - 1)]
+    Diagram([Node("a")] * count, chain)
+    skips = [Edge(i, count - 1) for i in range(count - 2)]
+    with pytest.raises(BadInput, match="pass other nodes at most 20000 times in all, here"):
+        Diagram([Node("a")] * count, [*chain, *skips])

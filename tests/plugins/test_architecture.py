@@ -208,3 +208,41 @@ def test_what_is_kept_as_json(residual: cnnlens.Model) -> None:
         and told["edges"][0] == {"start": 0, "end": 1, "label": ""}
     )
     assert told["nodes"][1]["opens"]["visualiser"] == "convolution"
+
+
+def test_what_a_pooling_in_front_of_a_flatten_sees() -> None:
+    """It sees what it sees; what is laid out in a row behind it sees all."""
+    model = wrapped(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(100, 2))
+    note, drawn, *_, table = look(model, None, architecture).panels
+    assert isinstance(note, Note) and "field is 4×4 pixels" in note.text and "From 3 on" in note.text
+    assert isinstance(table, Table) and {row[0]: (row[2], row[-1]) for row in table.rows} == {
+        "0": ("10×10×4", "3×3"), "1": ("5×5×4", "4×4"), "3": ("2", "all"),
+    }  # fmt: skip
+    assert isinstance(drawn, Diagram) and [one.detail for one in drawn.nodes][2] == "5×5×4 · 1"
+
+
+class Shared(nn.Module):  # type: ignore[misc]
+    """One convolution called three times, and a parameter that is no layer's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.again = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, padding=1)
+        self.head, self.scale = nn.Linear(4, 2), nn.Parameter(torch.ones(4, 1, 1))
+
+    def forward(self, x: Any) -> Any:
+        y = self.stem(x) * self.scale
+        for _ in range(3):
+            y = self.again(y).relu()
+        return self.head(y.mean((2, 3)))
+
+
+def test_weights_that_are_shared_count_once() -> None:
+    net = Shared().eval()
+    model = cnnlens.wrap(net, preprocess={"size": 12})
+    every = sum(one.numel() for one in net.parameters())
+    note, *_, table = look(model, None, architecture).panels
+    assert model.parameters == every == 112 + 148 + 10 + 4
+    assert (
+        isinstance(note, Note) and f"{every} parameters" in note.text and "4 of the parameters" in note.text
+    )
+    assert isinstance(table, Table) and sum(int(str(row[3])) for row in table.rows) == every - 4

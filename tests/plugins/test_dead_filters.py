@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import tracemalloc
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import cnnlens
 from cnnlens import Array, Curve, Layer, Probes, Table, Tiles, look
 from cnnlens.testing import check_visualiser
 from cnnlens_plugins.dead_filters import dead_filters
-from cnnlens_plugins.dead_filters.tally import Tally, judged_layers
+from cnnlens_plugins.dead_filters.tally import Tally, in_groups, judged_layers
 
 #: Which maps of the first and of the second activation are killed, saturated (of ReLU6) and doubled.
 KILLED, FULL, TWICE = {0: [2, 5], 1: [0, 7, 11]}, {0: [3], 1: []}, {0: [6], 1: [4, 9]}
@@ -231,3 +232,20 @@ def test_what_it_says_of_the_cat(lite0: cnnlens.Model, cat: Path) -> None:
     )
     for tiles in result.panels[3:]:
         assert isinstance(tiles, Tiles) and not tiles.values[1:].any() and tiles.values[0].any()
+
+
+def test_a_few_layers_at_a_time_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums about wide layers do not stand beside each other; a single picture holds those of one layer alone."""
+    model, room = in_torch(), importlib.import_module("cnnlens_plugins.dead_filters.dead_filters")
+    at_once = look(model, pictures(), dead_filters).panels
+    monkeypatch.setattr(room, "ROOM", 1)
+    for one, other in zip(at_once, look(model, pictures(), dead_filters).panels, strict=True):
+        assert cnnlens.panels.describe(one) == cnnlens.panels.describe(other)
+        assert np.array_equal(getattr(one, "values", 0), getattr(other, "values", 0))
+    tallies = [Tally(layer) for layer in judged_layers(model)]
+    assert [len(some) for some in in_groups(tallies, 0)] == [1] * len(tallies)
+    assert list(in_groups(tallies, sum(one.room for one in tallies))) == [tallies]
+    tallies[0].add(cnnlens.Probe(model, pictures()[0]).activations(tallies[0].layer.name))
+    assert tallies[0]._moments.size == tallies[0].room
+    tallies[0].let_go()
+    assert tallies[0]._moments.size == 0

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import cnnlens
-from cnnlens import Curve, Model, Note, Table, Tiles, errors, look
+from cnnlens import Array, Curve, Model, Note, Table, Tiles, errors, look
 from cnnlens.testing import assert_untouched, check_visualiser, snapshot, tiny_model, tiny_torch
 from cnnlens_plugins.maximise import maximise
-from cnnlens_plugins.maximise.asked import channels_asked
+from cnnlens_plugins.maximise.asked import asked_for, channels_asked
 from cnnlens_plugins.maximise.canvas import COLOURS, Canvas
-from cnnlens_plugins.maximise.climbing import Way
+from cnnlens_plugins.maximise.climbing import Way, climbed
 from cnnlens_plugins.maximise.shaking import shake
 
 SIZES = [(8, 8), (7, 9), (6, 11)]
@@ -167,7 +167,7 @@ def test_what_a_loud_picture_alone_wakes_is_found() -> None:
     layer = model.layers[1].name
     result = look(model, None, maximise, layer=layer, units="1", what="unit", steps=120)
     (row,) = result.panels[1].rows  # type: ignore[union-attr]
-    assert row[1] == 0 and float(row[2]) > 0
+    assert 0 < float(row[1]) < float(row[2]), "beside that of the noise that woke it"
 
 
 def test_progress_and_stop(model: Model) -> None:
@@ -218,7 +218,7 @@ def test_sizes() -> None:
     ("settings", "words"),
     [
         ({"units": "four"}, "should be numbers, as in 5 or 0,5,7 or 0-5"),
-        ({"units": "2-1"}, "from 0 to 3, got '2-1'"),
+        ({"units": "2-1"}, "should count upwards, as in 0-5, got '2-1'"),
         ({"units": "4"}, "from 0 to 3, got '4': conv has 4 maps"),
         ({"units": ""}, "should be numbers"),
         ({"what": "unit", "place": "6,0"}, "not on a map of conv, 6×6 places"),
@@ -270,3 +270,39 @@ def test_other_counts_of_channels() -> None:
 @pytest.mark.timeout(300)
 def test_the_contract() -> None:
     check_visualiser(maximise, steps=8)
+
+
+def test_the_first_are_as_many_as_there_are() -> None:
+    """The defaults run on a network of two classes, or a layer of two maps."""
+    assert channels_asked("first", "conv", 2) == [0, 1] and channels_asked("First", "conv", 99) == [
+        0,
+        1,
+        2,
+        3,
+    ]
+    with pytest.raises(errors.BadSetting, match="count upwards"):
+        channels_asked("3-1", "conv", 64)
+    model = tiny_model()
+    found = asked_for(model, "class", "relu", "first", "middle")
+    assert found.numbers == list(range(min(4, model.outputs[-1])))
+
+
+def test_the_noise_is_the_one_that_it_began_with() -> None:
+    """Begun again from louder noise, the value at the start is that noise's."""
+    heard: list[Any] = []
+
+    def slope(pictures: Array) -> tuple[Array, Array]:
+        loud = pictures.std((1, 2, 3))
+        answers = (loud > 0.05).astype(np.float32)
+        heard.append((loud, answers))
+        return answers * loud, np.ones_like(pictures) * answers[:, None, None, None]
+
+    canvas = Canvas(8, 8, 3)
+    way = Way(canvas, (8, 8))
+
+    def noise(strength: float, again: int) -> Any:
+        return canvas.noise(0, [0, 1], strength, again)
+
+    found = climbed(slope, way, noise, 45, 1e-4, 0.0, np.random.default_rng(0), lambda step: None)
+    assert heard[0][1].sum() == 0, "the first, faint noise answers to nothing"
+    assert (found.start > 0).all() and np.allclose(found.start, found.end, rtol=0.2)

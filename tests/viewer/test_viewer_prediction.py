@@ -6,7 +6,7 @@ import numpy as np
 from flask.testing import FlaskClient
 from viewer_help import API, finished
 
-from cnnlens import Bars
+from cnnlens import Bars, Result
 from cnnlens.render.trees import markup
 from cnnlens.viewer import Desk
 from cnnlens.viewer.forms import prediction_tree
@@ -69,3 +69,13 @@ def test_names_stay_words_and_numbers_that_are_none_are_told() -> None:
         and 'value="1.00000"' in page
         and "style" not in page
     )
+
+
+def test_a_result_without_panels_is_no_prediction(client: FlaskClient, desk: Desk) -> None:
+    image = client.get(f"{API}/state").json["images"][0]["id"]
+    told = predicted(client, image)
+    result = desk.result(str(told["id"]))
+    bare = Result((), result.facts, result.pixels)
+    desk._results.put(str(told["id"]), bare, 1)  # type: ignore[attr-defined]
+    assert "bar-row" not in client.get("/").text
+    assert "rows" not in client.get(f"{API}/results/{told['id']}").json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,8 +64,9 @@ class Drawing:
     routes: tuple[Route, ...]
 
 
+@functools.lru_cache(8)
 def laid_out(panel: Diagram) -> Drawing:
-    """Lay a diagram out."""
+    """Lay a diagram out; the last few are remembered, for a page asks for one in several forms."""
     edges = [(edge.start, edge.end, bool(edge.label)) for edge in panel.edges]
     graph = ranked(len(panel.nodes), edges)
     rows = ordered(graph)

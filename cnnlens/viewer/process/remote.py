@@ -243,8 +243,9 @@ class Remote:
         """What a process says; raises Garbled where it may not."""
         match head:
             case {"say": "open", "name": str(name), "facts": facts}:
-                self._facts |= read_facts(facts)
-                self.life += 1
+                known = read_facts(facts)
+                self.life += 1  # first: what an earlier model said is then not shown with the facts of this
+                self._facts |= known
                 self.supervisor.opened(process, name)
             case {"say": "begun"}:
                 self._opening.begun.set()

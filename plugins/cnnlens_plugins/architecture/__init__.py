@@ -90,7 +90,7 @@ def _without_calls(model: Model, why: str) -> Answer:
 
 
 def _totals(model: Model, calls: Sequence[CallInfo], boxes: Sequence[Box], found: Sequence[Figures]) -> str:
-    every = sum(layer.parameters for layer in model.layers if layer.kind != "block")
+    every = model.parameters
     told, each = sum(one.parameters for one in found), bytes_of(model)
     adds, untold = sum(one.multiply_adds for one in found), sum(one.untold for one in found)
     parts = [
@@ -98,7 +98,8 @@ def _totals(model: Model, calls: Sequence[CallInfo], boxes: Sequence[Box], found
     ]
     if told < every:
         parts.append(
-            f"{size_of(every - told)} of the parameters are in layers that the scores do not hang on."
+            f"{size_of(every - told)} of the parameters stand in no box: the scores do not hang on them, or they are a "
+            "block's own."
         )
     if untold:
         parts.append(f"{untold} calls (attention, or of a kind that is not known) are not counted.")
@@ -114,7 +115,8 @@ def _sight(model: Model, boxes: Sequence[Box], found: Sequence[Figures]) -> Iter
     sizes = [one.field.size for one in found if one.field is not None]
     if sizes:
         size, picture = max(sizes, key=prod), (model.input.height, model.input.width)
-        compared = "more than" if all(a >= b for a, b in zip(size, picture, strict=True)) else "of"
+        larger = [a > b for a, b in zip(size, picture, strict=True)]
+        compared = "as large as" if size == picture else "more than" if all(larger) else "of"
         yield f"The largest receptive field is {times(size)} pixels, {compared} the {times(picture)} of the picture."
     first = next((box.main.name for box, one in zip(boxes, found, strict=True) if one.why), None)
     if first is not None:
@@ -127,8 +129,8 @@ def _diagram(model: Model, boxes: Sequence[Box], labels: Sequence[str], found: S
     nodes = []
     for box, label, one in zip(boxes, labels, found, strict=True):
         name = "" if box.main.kind == "input" else short_name(box.main.name)
-        detail = " · ".join(filter(None, (times(box.last.shape), name)))
-        words = f"{box.main.name}: {label}, {times(box.last.shape)}"
+        detail = " · ".join(filter(None, (times(one.shape), name)))
+        words = f"{box.main.name}: {label}, {times(one.shape)}"
         if one.parameters or one.multiply_adds:
             words += f", {size_of(one.parameters)} parameters, {size_of(one.multiply_adds)} multiply-adds"
         part = one.multiply_adds / most if one.multiply_adds else None
@@ -173,7 +175,7 @@ def _table(boxes: Sequence[Box], labels: Sequence[str], found: Sequence[Figures]
         (
             box.main.name,
             label,
-            times(box.last.shape),
+            times(one.shape),
             one.parameters,
             one.multiply_adds / 1e6,
             100 * one.multiply_adds / every,

@@ -23,6 +23,7 @@ class Figures:
     memory: int
     field: ReceptiveField | None
     why: str
+    shape: tuple[int, ...]  #: of what it hands on, before that is only looked at otherwise
 
 
 def figures_of(model: Model, boxes: Sequence[Box], calls: Sequence[CallInfo]) -> list[Figures]:
@@ -32,16 +33,20 @@ def figures_of(model: Model, boxes: Sequence[Box], calls: Sequence[CallInfo]) ->
     each, found = bytes_of(model), []
     for box in boxes:
         adds = [multiply_adds(call, calls) for call in box.calls]
-        named = [call.name for call in reversed(box.calls) if call.name in fields]
+        seen = [call for call in reversed(box.calls) if call is box.main or not is_view(call, calls)]
+        named = [call.name for call in seen if call.name in fields]
         held = sum(prod(call.shape) for call in box.calls if not is_view(call, calls))
         found.append(
             Figures(
-                sum(own.pop(call.name, 0) for call in box.calls),  # of a layer in several calls once
+                sum(
+                    own.pop(call.name.partition("#")[0], 0) for call in box.calls
+                ),  # of a layer called again once
                 sum(one or 0 for one in adds),
                 adds.count(None),
                 held * each,
                 next((fields[name] for name in named), None),
                 next((fields.why[name] for name in named if name in fields.why), ""),
+                seen[0].shape if seen else box.last.shape,
             )
         )
     return found

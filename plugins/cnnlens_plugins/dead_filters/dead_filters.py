@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnlens import Bars, Cost, Curve, Field, Link, Note, Probes, Table, Tiles, visualiser
 
-from .tally import Census, Tally, judged_layers
+from .tally import ROOM, Census, Tally, in_groups, judged_layers
 
 
 @visualiser(title="Dead filters", family="features", needs={"activations"}, cost=Cost(1), by_target=False)
@@ -27,16 +27,22 @@ def dead_filters(
     bound of a ReLU6. Near-duplicate: its values rise and fall with those of an earlier map of the layer (Pearson's
     correlation over the places of all pictures), so that it adds a factor and no more. A network without activation
     layers of its own is judged by its convolutions. What is silent for one picture may speak for another: give many,
-    and the curve shows whether more would still wake some.
+    and the curve shows whether more would still wake some. A wide network is gone through several times over several
+    pictures, a few layers at a time, so that what is added up about them stays below half a gigabyte.
     """
     tallies = [Tally(layer) for layer in judged_layers(probes.model)]
-    asleep = []
-    for probe in probes:
-        probe.look_at(*(one.layer.name for one in tallies))
-        for one in tallies:
-            one.add(probe.activations(one.layer.name), probe.image.name)
-        asleep.append(sum(one.asleep for one in tallies))
-    found = [one.census(alike) for one in tallies]
+    asleep, found = [0] * len(probes), []
+    if len(probes) == 1:  # in one pass; with several no picture but the one that is added up is kept
+        probes.first.look_at(*(one.layer.name for one in tallies))
+    for some in in_groups(tallies, ROOM if len(probes) > 1 else 0):
+        for number, probe in enumerate(probes):
+            probe.look_at(*(one.layer.name for one in some))
+            for one in some:
+                one.add(probe.activations(one.layer.name), probe.image.name)
+            asleep[number] += sum(one.asleep for one in some)
+        for one in some:
+            found.append(one.census(alike))
+            one.let_go()
     counts = np.asarray([one.dead.sum() for one in found], np.float32)
     names = [one.layer.name for one in found]
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnlens import Array, Layer, Model, errors
+
+ROOM = 2**26  #: numbers that are added up at once over several pictures: half a gigabyte
 
 Which = npt.NDArray[np.bool_]
 Reals = np.ndarray[Any, np.dtype[np.float64]]
@@ -31,19 +34,24 @@ class Tally:
     """A layer's maps added up picture by picture, in float64: their ends, and how they vary together.
 
     Sums are kept about the mean so far (Chan, Golub & LeVeque, 1983), so that a large mean takes nothing away from a
-    small spread. It holds channels² numbers, however many pictures are added.
+    small spread. It holds channels² numbers, however many pictures are added, from the first until they are let go of.
     """
 
     def __init__(self, layer: Layer) -> None:
         channels = layer.shape[-1]
         self.layer, self.pictures, self._places = layer, 0, 0
         self._low, self._high = np.full(channels, np.inf), np.full(channels, -np.inf)
-        self._mean, self._moments = np.zeros(channels), np.zeros((channels, channels))
+        self._mean, self._moments = np.zeros(channels), np.zeros((0, 0))
         self._silent = np.zeros(channels, np.int64)
         self._broken = np.zeros(channels, np.bool_)
         self.lost: tuple[str, list[int], Array] | None = (
             None  #: a picture with maps not finite, which, and some
         )
+
+    @property
+    def room(self) -> int:
+        """How many numbers it holds while it adds up."""
+        return int(self.layer.shape[-1]) ** 2
 
     @property
     def asleep(self) -> int:
@@ -66,6 +74,8 @@ class Tally:
         mean = flat.mean(0)
         flat -= mean
         before, shift = self._places, mean - self._mean
+        if not before:
+            self._moments = np.zeros((len(mean), len(mean)))
         self._places += len(flat)
         self._mean += shift * (len(flat) / self._places)
         self._moments += flat.T @ flat
@@ -81,6 +91,22 @@ class Tally:
         likeness = np.triu(self._moments * scale * scale[:, None], 1)  # of each map with those after it
         doubled = np.asarray((likeness >= alike).any(0), np.bool_)
         return Census(self.layer, dead, one_value & ~dead, doubled, self._broken.copy(), self._silent.copy())
+
+    def let_go(self) -> None:
+        """Let go of the sums, when all has been said: they are most of it."""
+        self._moments = np.zeros((0, 0))
+
+
+def in_groups(tallies: Sequence[Tally], room: int) -> Iterator[list[Tally]]:
+    """As many at a time, in their order, as add up to no more than `room` numbers; one at least."""
+    some: list[Tally] = []
+    for one in tallies:
+        if some and sum(each.room for each in (*some, one)) > room:
+            yield some
+            some = []
+        some.append(one)
+    if some:
+        yield some
 
 
 def judged_layers(model: Model) -> list[Layer]:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from cnnlens import Model, Target, errors
 
 MOST = 64  #: pictures at once
+FIRST = "first"  #: four of them, or as many as there are
 _SPAN = re.compile(r"(\d+)\s*[-:–]\s*(\d+)")
 
 
 def channels_asked(units: str, layer: str, count: int) -> list[int]:
-    """`5`, `0,5,7` or `0-5` → channel numbers in the order asked, each once; BadSetting for others."""
+    """`first`, `5`, `0,5,7` or `0-5` → channel numbers in the order asked, each once; BadSetting for others."""
+    if units.strip().lower() == FIRST:
+        return list(range(min(4, count)))
     found: dict[int, None] = {}
     for part in (part.strip() for part in units.split(",")):
         span = _SPAN.fullmatch(part)
@@ -22,7 +25,11 @@ def channels_asked(units: str, layer: str, count: int) -> list[int]:
                 f"maximise: setting 'units' should be numbers, as in 5 or 0,5,7 or 0-5, got {units!r}"
             )
         first, last = (int(span[1]), int(span[2])) if span else (int(part), int(part))
-        if last < first or last >= count:
+        if last < first:
+            raise errors.BadSetting(
+                f"maximise: setting 'units' should count upwards, as in 0-5, got {part!r}"
+            )
+        if last >= count:
             raise errors.BadSetting(
                 f"maximise: setting 'units' should be from 0 to {count - 1}, got {part!r}: {layer} has {count} maps"
             )
@@ -96,6 +103,9 @@ def _texts(units: str, model: Model) -> Iterator[str]:
     """Each class that is asked for: the whole, where a class is called that, else what stands between commas."""
     if units.strip().lower() in (name.lower() for name in model.classes or ()):
         yield units
+        return
+    if units.strip().lower() == FIRST:
+        yield from map(str, range(min(4, model.outputs[-1])))
         return
     for part in (part.strip() for part in units.split(",")):
         span = _SPAN.fullmatch(part)

@@ -84,7 +84,7 @@ def climbed(
     yet, there is no way up: it is begun again from other noise, a little stronger. `noise(strength, again)` gives it.
     """
     spectra = noise(FAINT, 0)
-    start = slope(way.show(spectra, None)[1])[0]
+    begun = spectra
     mean, square, values = np.zeros_like(_parts(spectra)), np.zeros_like(_parts(spectra)), []
     answered = np.zeros(len(spectra), bool)
     for step in range(1, steps + 1):
@@ -104,7 +104,9 @@ def climbed(
         spectra = spectra + move.view(spectra.dtype)
         if not answered.all() and step <= AGAIN:
             spectra[~answered] = noise(FAINT * 1.2**step, step)[~answered]
+            begun = np.where(answered[:, None, None, None], begun, spectra)
         tick(step)
+    start = slope(way.show(begun, None)[1])[0]
     pictures, shown = way.show(spectra, None)
     return Climbed(np.moveaxis(pictures, 1, -1), start, slope(shown)[0], np.asarray(values))
 

@@ -66,14 +66,15 @@ def maximise(
     progress: Progress | None = None,
     *,
     layer: Annotated[
-        MapsLayer, Field(description="the layer whose maps are asked; a class needs none")
+        MapsLayer, Field(description="the layer whose maps are asked; not read for a class")
     ] = "last",
     units: Annotated[
         str,
         Field(
-            coerce_numbers_to_str=True, description="which maps: 5, or 0,5,7, or 0-5; classes also by name"
+            coerce_numbers_to_str=True,
+            description="which maps: 5, or 0,5,7, or 0-5, or the first four; classes also by name",
         ),
-    ] = "0-3",
+    ] = "first",
     what: Annotated[
         Literal["channel", "unit", "class"],
         Field(description="the mean of a map, one place of it, or the score of a class"),
@@ -140,6 +141,8 @@ def _ways(model: Model, size: int | None) -> tuple[Model, Canvas, str]:
                 f"maximise: setting 'size' should be at most {spec.height}: {model.name} "
                 f"takes no larger picture ({error})"
             ) from error
-        own = f"{spec.height}×{spec.width}"
-        told = f"{model.name} takes no picture but of {own}: it was shown these enlarged to that."
+        told = (
+            f"{model.name} takes no picture of {height}×{width} ({error}): it was shown these enlarged to "
+            f"{spec.height}×{spec.width}."
+        )
         return model, canvas, told
