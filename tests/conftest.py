@@ -20,10 +20,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files stay whole, and all of the viewer's go to one worker: two browsers at once wait for each other."""
+    """Files stay whole, and all that want a browser go to one worker: two browsers at once wait for each other."""
+    seen = {item.path for item in items if "chromium" in getattr(item, "fixturenames", ())}
     for item in items:
-        group = "viewer" if item.path.parent.name == "viewer" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group("browser" if item.path in seen else str(item.path)))
 
 
 @pytest.fixture
