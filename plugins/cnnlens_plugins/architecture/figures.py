@@ -35,6 +35,12 @@ def figures_of(model: Model, boxes: Sequence[Box], calls: Sequence[CallInfo]) ->
         adds = [multiply_adds(call, calls) for call in box.calls]
         seen = [call for call in reversed(box.calls) if call is box.main or not is_view(call, calls)]
         named = [call.name for call in seen if call.name in fields]
+        shape = seen[0].shape if seen else box.last.shape
+        if shape[:-1] == (
+            1,
+            1,
+        ):  # one place is no place: a flatten loses nothing, and Keras pools to channels alone
+            shape = box.last.shape
         held = sum(prod(call.shape) for call in box.calls if not is_view(call, calls))
         found.append(
             Figures(
@@ -46,7 +52,7 @@ def figures_of(model: Model, boxes: Sequence[Box], calls: Sequence[CallInfo]) ->
                 held * each,
                 next((fields[name] for name in named), None),
                 next((fields.why[name] for name in named if name in fields.why), ""),
-                seen[0].shape if seen else box.last.shape,
+                shape,
             )
         )
     return found
