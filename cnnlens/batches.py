@@ -17,6 +17,7 @@ import numpy as np
 
 from .arrays import Array
 from .passes import Box, Fill, Replay, Trace, hidden
+from .runtime import kept
 from .targets import Target
 
 if TYPE_CHECKING:
@@ -51,25 +52,26 @@ def in_batches(
             return by.trace(batch, watch=watch, target=target, replay=replay)
         return by.trace(image[None], watch=watch, target=target, replace={at: batch}, replay=replay)
 
-    while some := list(itertools.islice(rest, size)):
-        more = list(itertools.islice(rest, 1))
-        rest = itertools.chain(more, rest)
-        if replayed and more and not filled and len(some) > 2:
-            read = dict.fromkeys((*watch, *(target.layers if target else ())))
-            names = tuple(name for name in read if name != "input")
-            replay = _held_to_three(model, np.stack(some[:3]), names, at, image, ran)
-        # a last batch that is filled up needs nothing compiled for its size
-        spare = size - len(some) if model.even_batches and filled else 0
-        batch = np.stack(some + some[-1:] * spare)
-        try:
-            seen = ran(model, batch, watch, target, replay)
-        except RuntimeError:  # torch's: some size that the trial did not have does not go
-            if replay is None:
-                raise
-            replay = None
-            seen = ran(model, batch, watch, target, None)
-        yield seen.of_first(len(some)) if spare else seen
-        filled = True
+    with kept():
+        while some := list(itertools.islice(rest, size)):
+            more = list(itertools.islice(rest, 1))
+            rest = itertools.chain(more, rest)
+            if replayed and more and not filled and len(some) > 2:
+                read = dict.fromkeys((*watch, *(target.layers if target else ())))
+                names = tuple(name for name in read if name != "input")
+                replay = _held_to_three(model, np.stack(some[:3]), names, at, image, ran)
+            # a last batch that is filled up needs nothing compiled for its size
+            spare = size - len(some) if model.even_batches and filled else 0
+            batch = np.stack(some + some[-1:] * spare)
+            try:
+                seen = ran(model, batch, watch, target, replay)
+            except RuntimeError:  # torch's: some size that the trial did not have does not go
+                if replay is None:
+                    raise
+                replay = None
+                seen = ran(model, batch, watch, target, None)
+            yield seen.of_first(len(some)) if spare else seen
+            filled = True
 
 
 def held_to_three(model: Model, three: Array, names: Sequence[str]) -> Replay | None:
@@ -104,23 +106,24 @@ def _held_to_three(
 
 def hide(model: Model, image: Array, boxes: Sequence[Box], fill: Fill, tick: Callable[[int], None]) -> Array:
     """Scores (n, classes) of the picture (h, w, c) with each box hidden in turn; see `Model.hide`."""
-    tick(0)
-    height, width = image.shape[:2]
-    inside = all(0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width for y0, x0, y1, x1 in boxes)
-    # in a lower precision what a box changes and what is rounded cannot be told apart
-    exact = inside and len(boxes) > FEW and not model.is_lowered
-    replay = _held_to_boxes(model, image, boxes, fill) if exact else None
-    if replay is not None:
-        try:
-            return _replayed_boxes(model, replay, image, boxes, fill, tick)
-        except RuntimeError:  # torch's: some size that the trial did not have does not go
-            tick(0)
-    scores: list[Array] = []
-    pictures = (hidden(image, [box], fill)[0] for box in boxes)
-    for ran in in_batches(model, pictures, replayed=not exact):
-        scores.append(ran.scores)
-        tick(sum(map(len, scores)))
-    return np.concatenate(scores)
+    with kept():
+        tick(0)
+        height, width = image.shape[:2]
+        inside = all(0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width for y0, x0, y1, x1 in boxes)
+        # in a lower precision what a box changes and what is rounded cannot be told apart
+        exact = inside and len(boxes) > FEW and not model.is_lowered
+        replay = _held_to_boxes(model, image, boxes, fill) if exact else None
+        if replay is not None:
+            try:
+                return _replayed_boxes(model, replay, image, boxes, fill, tick)
+            except RuntimeError:  # torch's: some size that the trial did not have does not go
+                tick(0)
+        scores: list[Array] = []
+        pictures = (hidden(image, [box], fill)[0] for box in boxes)
+        for ran in in_batches(model, pictures, replayed=not exact):
+            scores.append(ran.scores)
+            tick(sum(map(len, scores)))
+        return np.concatenate(scores)
 
 
 def _held_to_boxes(model: Model, image: Array, boxes: Sequence[Box], fill: Fill) -> Replay | None:

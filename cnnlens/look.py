@@ -22,6 +22,7 @@ from .probe import Probe, Progress
 from .probes import Probes
 from .result import Result, Sheet
 from .rounding import rounded
+from .runtime import one_thread
 from .targets import Target, read_target
 from .verdict import Verdict
 from .versions import versions
@@ -213,7 +214,8 @@ def _called(
 ) -> tuple[Panel, ...]:
     handed = (progress,) if chosen.counts else ()
     try:
-        answer = chosen(model if subject is None else subject, *handed, **settings)
+        with one_thread():
+            answer = chosen(model if subject is None else subject, *handed, **settings)
     except CnnlensError:
         raise
     except Exception as error:

@@ -85,7 +85,7 @@ class LayerOf:
 
 def names_of(asked: str, model: Model) -> tuple[str, ...]:
     """The layers that a resolved setting names: one, or several with commas between them."""
-    whole = any(asked == layer.name for layer in model.layers)
+    whole = "," not in asked or any(asked == layer.name for layer in model.layers)
     return (asked,) if whole else tuple(asked.split(","))
 
 

@@ -46,10 +46,12 @@ ARROWS: dict[str, set[str]] = {
     "images": {"arrays", "errors"},
     "labels": {"errors"},
     "targets": {"arrays", "errors"},
+    # the process that all this runs in
+    "runtime": set(),
     # a file becomes a native model, a native model a Model
     "memory": {"errors", "layer"},
     "budget": {"errors", "memory"},
-    "batches": {"arrays", "errors", "passes", "targets"},
+    "batches": {"arrays", "errors", "passes", "runtime", "targets"},
     "precision": {"budget", "errors"},
     "slopes": {"arrays", "batches", "passes", "targets"},
     "model": {"batches", "slopes", "passes", "precision", "arrays", "budget", "errors", "layer", "memory", "outputs",
@@ -85,7 +87,7 @@ ARROWS: dict[str, set[str]] = {
     "look": {
         "diagnosis", "diagram", "errors", "images", "model", "panels", "pictured", "probe", "probes", "registry",
         "result",
-        "rounding", "targets",
+        "rounding", "runtime", "targets",
         "verdict", "versions", "visualiser",
     },
     "versions": set(),
@@ -108,12 +110,12 @@ ARROWS: dict[str, set[str]] = {
         FACE, "arrays", "demo", "describe", "diagram",
         "difference", "errors", "images", "labels", "layer", "look", "model",
         "opening", "panels", "pointing", "preprocess", "probe", "probes", "receptive", "registry", "render", "result",
-        "settings", "targets", "visualiser",
+        "runtime", "settings", "targets", "visualiser",
     },
     "cli": {
         FACE, "candidates", "demo", "describe", "doctor", "errors", "files", "images", "labels", "layer", "look",
         "memory",
-        "model", "opening", "panels", "registry", "render", "result", "viewer", "visualiser",
+        "model", "opening", "panels", "registry", "render", "result", "runtime", "viewer", "visualiser",
     },
     "__main__": {"cli"},
 }  # fmt: skip
@@ -173,6 +175,7 @@ ON_CALL: dict[str, set[str]] = {
     "cnnlens/backends/keras": {"torch", "tensorflow", "jax"},
     "cnnlens/backends/_keras": {"torch", "tensorflow", "jax"},
     "cnnlens/tiny.py": {"torch", "keras"},
+    "cnnlens/runtime/blas.py": {"threadpoolctl"},
 }
 #: What a shipped visualiser may use.
 FOR_PLUGINS = {"numpy", "PIL", "scipy", "skimage", "sklearn"}

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def open_model(path: str, opening: Mapping[str, Any]) -> Model:
     """The model that the common options describe."""
     from ..opening import load
+    from ..runtime import settle
 
+    settle()
     given = dict(opening)
     arguments = key_values(given.pop("arch_arg"))
     return load(path, arch_args={k: _value(v) for k, v in arguments.items()}, **given)

@@ -37,7 +37,7 @@ class ClassScore(Term):
         """The class that it is for the picture with these scores, at the places that it has there."""
         index = int(self._chosen(scores[None])[0])
         if scores.ndim == 1:
-            return replace(self, rank=None, index=index)
+            return self if self.rank is None else replace(self, rank=None, index=index)
         places = self.places or self.won
         fixed = places.pinned(scores) if isinstance(places, Won) else places
         return ClassScore(index, None, fixed)

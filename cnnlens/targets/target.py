@@ -86,7 +86,9 @@ class Target:
 
     def pinned(self, scores: Array) -> Target:
         """The same target with ranks made classes, and places fixed, by the scores of the picture asked about."""
-        return replace(self, terms=tuple(term.pinned(scores) for term in self.terms))
+        terms = tuple(term.pinned(scores) for term in self.terms)
+        same = all(a is b for a, b in zip(terms, self.terms, strict=True))
+        return self if same else replace(self, terms=terms)
 
     def in_probabilities(self, activation: str | None) -> Target:
         """The same target in probabilities of classes, as `activation` makes them. Raises Unmet."""

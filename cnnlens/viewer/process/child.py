@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from ...runtime import settle
 from ...errors import Cancelled, OutOfMemory
 from ...images import Image
 from ..desks.desk import Request
@@ -75,6 +76,7 @@ class Child:
         threading.Thread(target=self._listen, name="cnnlens-listen", daemon=True).start()
         try:
             _allow(head["memory"])
+            settle()
             open_model, plugins = pickle.loads(arrays[0].tobytes())  # from our own parent
             self.say({"say": "begun"})
             model = open_model()

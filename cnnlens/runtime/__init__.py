@@ -1,0 +1,16 @@
+"""The process that cnnlens runs in: memory that is kept while it works, NumPy's threads out of the way.
+
+In a user's own process both are undone when the work ends; a process of ours is settled for life.
+"""
+
+from . import allocator, blas
+from .allocator import kept
+from .blas import one_thread
+
+__all__ = ["kept", "one_thread", "settle"]
+
+
+def settle() -> None:
+    """For a process of our own, to its end: it keeps part of what it frees, and NumPy has one thread there."""
+    allocator.keep()
+    blas.limit()

@@ -1,0 +1,36 @@
+"""NumPy's threads are kept out of the framework's way.
+
+After a product of matrices the threads of NumPy's OpenBLAS spin for some 25 ms, in case another one comes. A pass of
+the network that begins meanwhile shares the cores with them: on two cores MobileNetV2 took three times as long after
+each. What visualisers multiply is small, and one thread does it as fast. Other libraries are left alone, since a
+framework may compute with them.
+"""
+
+from __future__ import annotations
+
+import functools
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
+_NUMPYS = "libscipy_openblas"  # that of its wheels, and no other's
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """While a visualiser runs: NumPy multiplies matrices in the thread that asks for it."""
+    limited: AbstractContextManager[object] = _numpys().limit(limits=1)
+    return limited
+
+
+def limit() -> None:
+    """The same for a process of our own, to its end: it draws pictures between passes too."""
+    _numpys().limit(limits=1)
+
+
+@functools.cache
+def _numpys() -> ThreadpoolController:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(prefix=_NUMPYS)
