@@ -376,7 +376,7 @@ class Model(ABC):
     def batch_for(self, *, gradients: bool = False, most: int | None = None) -> int:
         """How many pictures at once, 1 to `most`, stay within `memory`; Unmet where one does not.
 
-        Unless `most` is said it is what runs fastest: 10 on a processor, elsewhere what a short probe finds.
+        Unless `most` is said it is what runs fastest: 8 on a processor, elsewhere what a short probe finds.
         Passes over grey pictures are run for it, once, and where shapes do not settle what a pass takes.
         """
         return self._budget.batch(gradients, most)

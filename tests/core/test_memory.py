@@ -50,7 +50,7 @@ def test_the_default_is_half_of_what_is_free_and_stays(tiny: Model, monkeypatch:
     monkeypatch.setattr(tiny, "free_memory", lambda: 1000_000_000)
     assert tiny.memory == 500_000_000
     monkeypatch.setattr(tiny, "free_memory", lambda: 0)
-    assert tiny.memory == 500_000_000 and tiny.batch == MOST == 10
+    assert tiny.memory == 500_000_000 and tiny.batch == MOST == 8
     tiny.memory = "2MB"
     assert tiny.memory == 2_000_000
 
@@ -61,7 +61,7 @@ def test_an_ample_budget_costs_no_pass(tiny: Model, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(tiny, "peak_of", refuse)
     tiny.memory = "1GB"
-    assert tiny.batch == tiny.batch_for(gradients=True) == 10
+    assert tiny.batch == tiny.batch_for(gradients=True) == MOST
 
 
 def sized(appetite: Appetite, memory: str) -> Model:
@@ -125,7 +125,7 @@ def test_the_last_batch_is_filled_up_where_sizes_cost(tiny: Model, monkeypatch: 
     whole = trace(pictures, watch=("input", "relu"), target=1)
     tiny.even_batches = True
     ran = list(tiny.in_batches(pictures, watch=("input", "relu"), target=Target.of_class(1)))
-    assert sizes == [10, 10] and [len(one.scores) for one in ran] == [10, 3]
+    assert sizes == [MOST, MOST] and [len(one.scores) for one in ran] == [MOST, 13 - MOST]
     np.testing.assert_allclose(np.concatenate([one.scores for one in ran]), whole.scores, atol=1e-5)
     for name in ("input", "relu"):
         ends = (np.concatenate([one.gradients[name] for one in ran]), whole.gradients[name])
@@ -209,7 +209,7 @@ def test_a_small_budget_takes_less_and_shows_the_same() -> None:
         seen.append([float(part) for part in done.stdout.split()])
     (batch, back, low, *small), (most, most_back, high, *large) = seen
     print(seen)
-    assert most == most_back == 10 and 1 <= back <= batch and back < 5
+    assert most == most_back == MOST and 1 <= back <= batch and back < 5
     assert low < 0.5 * high and low < 2 * 40e6
     np.testing.assert_allclose(small, large, rtol=1e-4)
 
