@@ -1,6 +1,6 @@
 """How cost grows with work: positions, channels, the picture's side. Rows, and a plot where CNNLENS_PLOT names a file.
 
-Each row says by how much the time grows from one step to the next, against the growth of the work.
+Each row says by how much the time grows from one step to the next, which should not be more than the work does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 import cnnlens
 
 from .bare import Bare
-from .measure import Row, faster
+from .measure import Row, cost
 
 Curve = Mapping[int, Callable[[], object]]
 
@@ -33,9 +33,9 @@ def rows(turns: int) -> Iterator[Row]:
     for what, (runs, steps) in found.items():
         for less, more in itertools.pairwise(steps):
             growth = more / less if what != "side" else (more / less) ** 2
-            yield faster(
+            yield cost(
                 f"{what} {less} → {more}: time grows by", f"work grows by {growth:.3g}×; {WHY[what]}",
-                runs[less], runs[more], asked=None, equal="", turns=turns,
+                runs[more], runs[less], asked=growth, equal="", turns=turns,
             )  # fmt: skip
     if place := os.environ.get("CNNLENS_PLOT"):
         plot({what: seconds(runs, turns) for what, (runs, _) in found.items()}, place)

@@ -47,10 +47,14 @@ class Row:
         return {**asdict(self), "reached": self.reached}
 
 
-def in_turn(turns: int = TURNS, /, **runs: Run) -> dict[str, list[float]]:
-    """Seconds of each of `runs`, by turns; each is run once before, unmeasured. The order changes each turn."""
-    for run in runs.values():
-        run()
+def in_turn(turns: int = TURNS, /, *, warm: bool = False, **runs: Run) -> dict[str, list[float]]:
+    """Seconds of each of `runs`, by turns. The order changes each turn.
+
+    Each is run once before, unmeasured, unless they are `warm` already: their results were compared, say.
+    """
+    if not warm:
+        for run in runs.values():
+            run()
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(turns):
         for name in sorted(runs, reverse=bool(turn % 2)):
@@ -72,10 +76,11 @@ def _seconds(run: Run) -> float:
 
 
 def faster(
-    what: str, against: str, ours: Run, theirs: Run, *, asked: float | None, equal: str, turns: int = TURNS
-) -> Row:
+    what: str, against: str, ours: Run, theirs: Run, *, asked: float | None, equal: str, turns: int = TURNS,
+    warm: bool = False,
+) -> Row:  # fmt: skip
     """How many times faster ours is than a peer. `equal` says how the results were compared; do so before."""
-    return row_of(what, against, "faster", asked, in_turn(turns, ours=ours, theirs=theirs), equal)
+    return row_of(what, against, "faster", asked, in_turn(turns, ours=ours, theirs=theirs, warm=warm), equal)
 
 
 def cost(

@@ -20,6 +20,7 @@ import cnnlens
 from cnnlens import batches
 from cnnlens.backends.torch import TorchModel
 from cnnlens.passes import hidden
+from cnnlens.runtime import kept
 
 from .bare import SIDE, Bare
 from .measure import Row, faster, same
@@ -70,15 +71,16 @@ class Contest:
         boxes = self.boxes if boxes is None else boxes
         found: dict[int, Any] = {}
         groups = batches._together(boxes, SIDE, SIDE, batches.AT_ONCE)
-        for some in groups:
-            found.update(zip(some, self.replay.hide(self.cover, [boxes[i] for i in some]), strict=True))
+        with kept():
+            for some in groups:
+                found.update(zip(some, self.replay.hide(self.cover, [boxes[i] for i in some]), strict=True))
         return np.stack([found[i] for i in range(len(boxes))])
 
     def full(self, boxes: Boxes | None = None, batch: int | None = None) -> np.ndarray:
         """The scores by whole passes of the same folded program."""
         boxes, batch = self.boxes if boxes is None else boxes, batch or self.batch
         program, scores = self.replay._program, []
-        with torch.inference_mode():
+        with kept(), torch.inference_mode():
             for start in range(0, len(boxes), batch):
                 some = boxes[start : start + batch]
                 pictures = self.fed.repeat(len(some), 1, 1, 1).contiguous(memory_format=torch.channels_last)

@@ -19,9 +19,9 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from ...runtime import settle
 from ...errors import Cancelled, OutOfMemory
 from ...images import Image
+from ...runtime import settle
 from ..desks.desk import Request
 from ..desks.jobs import Part
 from ..desks.local import Local, causes, is_short_of_memory
