@@ -1,4 +1,4 @@
-"""Single passes in a process that keeps part of what it frees, as the viewer's and the command's do; both sides there."""
+"""Single passes, both sides in a process that keeps part of what it frees, as the viewer's and the command's do."""
 
 from __future__ import annotations
 
