@@ -129,7 +129,7 @@ def hide(model: Model, image: Array, boxes: Sequence[Box], fill: Fill, tick: Cal
 def _held_to_boxes(model: Model, image: Array, boxes: Sequence[Box], fill: Fill) -> Replay | None:
     """A replay that hides the first, a middle and the last box as passes over the hidden pictures do.
 
-    What is held is the effect of a box, for scores alone hide it where it is small; and each box goes through
+    What is held is the effect of a box, for scores alone hide it where it is small; and one of them goes through
     several times at once, so that what was recorded of two pictures is not taken for any number's.
     """
     trial = [boxes[0], boxes[len(boxes) // 2 + max(1, math.isqrt(len(boxes)) // 2)], boxes[-1]]
@@ -138,8 +138,8 @@ def _held_to_boxes(model: Model, image: Array, boxes: Sequence[Box], fill: Fill)
     def holds(replay: Replay) -> bool:
         own = model.trace(np.concatenate([image[None], hidden(image, trial, fill)])).scores
         return all(
-            _agree(replay.hide(cover, [box] * 3), np.stack([scores] * 3), effect=scores - own[0])
-            for box, scores in zip(trial, own[1:], strict=True)
+            _agree(replay.hide(cover, [box] * times), np.stack([scores] * times), effect=scores - own[0])
+            for box, times, scores in zip(trial, (1, 3, 1), own[1:], strict=True)
         )
 
     return _held(model, image, (), "input", holds)

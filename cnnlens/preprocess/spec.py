@@ -77,12 +77,12 @@ class InputSpec:
     def encode(self, pixels: Array) -> Array:
         """Pixels (…, h, w, c) in [0, 1] → what the model is fed."""
         offset = (self.range[0] - np.asarray(self.mean)) / np.asarray(self.std)
-        fed = pixels * self.scale + offset.astype(np.float32)
-        return self._ordered(fed)
+        fed = _by_rows(np.multiply, pixels, self.scale)
+        return self._ordered(_by_rows(np.add, fed, offset.astype(np.float32)))
 
     def per_pixel(self, gradients: Array) -> Array:
         """A gradient by what the model is fed → the gradient by the pixels in [0, 1]."""
-        return self._ordered(gradients) * self.scale
+        return _by_rows(np.multiply, self._ordered(gradients), self.scale)
 
     def _ordered(self, values: Array) -> Array:
         if self.order == "BGR" and self.channels == 3:
@@ -103,3 +103,10 @@ class InputSpec:
     def facts(self) -> dict[str, Any]:
         """The specification as plain JSON-able values; `read_preprocess` reads them back."""
         return dataclasses.asdict(self)
+
+
+def _by_rows(do: np.ufunc, pixels: Array, numbers: Array) -> Array:
+    """`do` of pixels (…, w, c) and a number for each channel: a row at a time, where NumPy would go pixel by pixel."""
+    row = np.tile(np.broadcast_to(numbers, pixels.shape[-1:]), pixels.shape[-2])
+    done: Array = do(pixels.reshape(*pixels.shape[:-2], -1), row).reshape(pixels.shape)
+    return done

@@ -56,7 +56,7 @@ def _go(ways: _Ways) -> None:
 def _hand_back() -> None:
     _go(_rest)
     if glibc := _glibc():
-        glibc.trim(0)
+        glibc.trim(0 if _rest is _AT_REST else _rest.free)
 
 
 _rest = _AT_REST

@@ -12,6 +12,7 @@ from nets import NAMES, SPEC, photo, wrapped
 import cnnlens
 from cnnlens import Heatmap, Model, Note, Probe, look
 from cnnlens.errors import Unmet
+from cnnlens.memory import MOST
 from cnnlens.testing import assert_untouched, check_visualiser, snapshot
 from cnnlens_plugins.cams import cnnlens_visualisers
 from cnnlens_plugins.cams.head import head_of
@@ -194,7 +195,7 @@ def test_a_stop_is_let_through() -> None:
 
     model: Model = wrapped("residual")
     for name, total in (("score-cam", 12), ("ablation-cam", 12), ("smooth-grad-cam++", 20)):
-        with pytest.raises(Stopped, match=f"10 of {total}"):
+        with pytest.raises(Stopped, match=f"{MOST} of {total}"):
             look(model, photo(), OURS[name], progress=stop, layer="layer2.relu#2")
 
 
