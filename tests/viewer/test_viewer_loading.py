@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 import webbrowser
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,17 @@ def test_the_page_is_there_before_the_model(opening: Callable[[Slow], Viewer], t
     assert told["opening"]["state"] == "ready" and told["model"]["name"] == "tiny"
     assert told["opening"]["elapsed"] == get(viewer.url + "api/v1/state")["opening"]["elapsed"]
     assert 'id="start"' in get(viewer.url)
+
+
+def test_many_who_wait_at_once_say_nothing_in_the_terminal(
+    opening: Callable[[Slow], Viewer], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    slow = Slow(tmp_path)
+    viewer = opening(slow)
+    with ThreadPoolExecutor(20) as pages:
+        told = list(pages.map(get, [viewer.url + "api/v1/state?wait=0.5"] * 20))
+    assert {one["opening"]["state"] for one in told} == {"loading"}
+    assert [one.getMessage() for one in caplog.records] == []
 
 
 def test_what_needs_the_model_says_when_to_come_again(tmp_path: Path) -> None:

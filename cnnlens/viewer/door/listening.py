@@ -5,6 +5,7 @@ waitress answers by itself what is no request or too large; the application neve
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -52,6 +53,11 @@ def bound(host: str, port: int) -> socket.socket:
 
 def listening(app: Flask, at: socket.socket) -> Any:
     """waitress over the application, at that socket. It begins to answer when it is run."""
+    queue = logging.getLogger("waitress.queue")
+    if queue.level == logging.NOTSET:
+        queue.setLevel(
+            logging.ERROR
+        )  # that a request waited for a moment is no warning to who reads the terminal
     server = waitress.create_server(
         app,
         sockets=[at],
