@@ -9,19 +9,32 @@ framework may compute with them.
 from __future__ import annotations
 
 import functools
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 _NUMPYS = "libscipy_openblas"  # that of its wheels, and no other's
+_taken = threading.Lock()
 
 
-def one_thread() -> AbstractContextManager[object]:
-    """While a visualiser runs: NumPy multiplies matrices in the thread that asks for it."""
-    limited: AbstractContextManager[object] = _numpys().limit(limits=1)
-    return limited
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """While a visualiser runs: NumPy multiplies matrices in the thread that asks for it.
+
+    The number is the process's, and only who set it can put it back: who comes meanwhile leaves it as it is.
+    """
+    if not _taken.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _numpys().limit(limits=1):
+            yield
+    finally:
+        _taken.release()
 
 
 def limit() -> None:

@@ -140,6 +140,39 @@ def test_numpy_has_one_thread_while_a_visualiser_runs(several: None) -> None:
     assert seen == [1, 1] and _threads() == [3]
 
 
+def test_visualisers_that_overlap_leave_numpys_threads_as_they_were() -> None:
+    """In a process of its own: only one thread of a process may set the number."""
+    if not _threads():
+        pytest.skip("this NumPy does not multiply by an OpenBLAS of its own")
+    during, before, after = _seen(
+        """
+import threading
+from threadpoolctl import threadpool_info
+from cnnlens.runtime import one_thread
+def threads():
+    return next(one["num_threads"] for one in threadpool_info() if one["prefix"] == "libscipy_openblas")
+second_began, first_ended = threading.Event(), threading.Event()
+def first():
+    with one_thread():
+        second.start()
+        assert second_began.wait(60)
+        print(threads())
+    first_ended.set()
+def last():
+    with one_thread():
+        second_began.set()
+        assert first_ended.wait(60)
+second = threading.Thread(target=last)
+before = threads()
+beginning = threading.Thread(target=first)
+beginning.start()
+beginning.join(60), second.join(60)
+print(before, threads())
+"""
+    )
+    assert during == 1 and after == before
+
+
 def test_what_is_shared_is_begun_once_and_ended_once() -> None:
     did: list[str] = []
     shared = Shared(lambda: did.append("begin"), lambda: did.append("end"))
