@@ -7,7 +7,6 @@ convolutions lay their weights out anew. Shapes only say when a budget is so lar
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import math
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from .errors import BadInput
 from .layer import Layer
+from .runtime import hand_back
 
 _UNITS = {
     "": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
@@ -88,12 +88,13 @@ def peak_of(run: Callable[[], object]) -> int | None:
     What was freed before is handed back first, so that it is counted again when it is taken again.
     """
     high_water = Path("/proc/self/clear_refs")
+    gc.collect()
+    if not hand_back():
+        return None
     try:
-        gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)
         high_water.write_text("5")
         before = _resident("VmRSS")
-    except (OSError, AttributeError, TypeError):  # not Linux, not glibc, or a sandbox that forbids it
+    except OSError:  # a sandbox that forbids it
         return None
     run()
     after = _resident("VmHWM")

@@ -49,7 +49,7 @@ ARROWS: dict[str, set[str]] = {
     # the process that all this runs in
     "runtime": set(),
     # a file becomes a native model, a native model a Model
-    "memory": {"errors", "layer"},
+    "memory": {"errors", "layer", "runtime"},
     "budget": {"errors", "memory"},
     "batches": {"arrays", "errors", "passes", "runtime", "targets"},
     "precision": {"budget", "errors"},

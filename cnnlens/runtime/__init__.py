@@ -4,10 +4,10 @@ In a user's own process both are undone when the work ends; a process of ours is
 """
 
 from . import allocator, blas
-from .allocator import kept
+from .allocator import hand_back, kept
 from .blas import one_thread
 
-__all__ = ["kept", "one_thread", "settle"]
+__all__ = ["hand_back", "kept", "one_thread", "settle"]
 
 
 def settle() -> None:

@@ -48,19 +48,27 @@ def kept() -> AbstractContextManager[None]:
     return _kept.held()
 
 
+def hand_back() -> bool:
+    """Hand what lies free back to the system, now; False where nobody can be asked to."""
+    libc = _libc()
+    if libc is not None:
+        libc.malloc_trim(0)
+    return libc is not None
+
+
 def _go(ways: _Ways) -> None:
     if glibc := _glibc():
         glibc.go(ways)
 
 
-def _hand_back() -> None:
+def _come_to_rest() -> None:
     _go(_rest)
     if glibc := _glibc():
         glibc.trim(0 if _rest is _AT_REST else _rest.free)
 
 
 _rest = _AT_REST
-_kept = Shared(lambda: _go(_WHILE_WORKING), _hand_back)
+_kept = Shared(lambda: _go(_WHILE_WORKING), _come_to_rest)
 
 
 @dataclass(frozen=True)
@@ -80,14 +88,21 @@ class _Glibc:
 @functools.cache
 def _glibc() -> _Glibc | None:
     """None elsewhere, where somebody chose already, or where memory is limited: what is kept would count."""
-    if sys.platform != "linux" or any(name in os.environ for name in _CHOSEN):
+    libc = _libc()
+    if libc is None or any(name in os.environ for name in _CHOSEN):
         return None
     if "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "") or _is_limited():
         return None
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "gnu_get_libc_version"):
-        return None
     return _Glibc(libc.mallopt, libc.malloc_trim)
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL | None:
+    """glibc; None where the system has another."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None)
+    return libc if hasattr(libc, "gnu_get_libc_version") else None
 
 
 def _is_limited() -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..panels import Bars
 from ..render.trees import Tree, paper_tree
+from ..result import Result
 
 #: Whose first panel is what the network says that a picture is.
 PREDICTION = "class-probabilities"
@@ -43,6 +44,12 @@ def _control(one: Mapping[str, Any], now: str, otherwise: str) -> Tree:
         control = ["input", {**one["input"], **key, "spellcheck": "false", "value": value}]
     name = ["span", one["name"].replace("_", " ")]
     return ["label.field.toggle" if flag else "label.field", name, control, ["small", one["hint"]]]
+
+
+def prediction_of(result: Result) -> list[Tree] | None:
+    """What it says that the picture is, where it says so first of all."""
+    said = next(iter(result.panels), None)
+    return prediction_tree(said) if isinstance(said, Bars) else None
 
 
 def prediction_tree(panel: Bars) -> list[Tree]:

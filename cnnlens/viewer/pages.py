@@ -11,11 +11,10 @@ from flask import Blueprint, current_app, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
-from ..panels import Bars
 from ..render.trees import Tree, markup
 from .api import state_of
 from .app import desk, desks
-from .forms import PREDICTION, about_tree, form_tree, prediction_tree
+from .forms import PREDICTION, about_tree, form_tree, prediction_of
 from .layer_tree import flat_of, grouped, settings_of, times, tree_of, words_of
 from .results import KEEP, colour_data
 
@@ -151,8 +150,8 @@ def _prediction(named: dict[str, dict[str, Any]], shown: dict[str, Any] | None) 
     if asked is None or asked["why_not"] or shown is None:
         return None
     found = desk().known(PREDICTION, asked["resolved"], shown["id"])
-    said = next(iter(found.panels), None) if found is not None else None
-    return Markup("".join(map(markup, prediction_tree(said)))) if isinstance(said, Bars) else None
+    rows = prediction_of(found) if found is not None else None
+    return Markup("".join(map(markup, rows))) if rows is not None else None
 
 
 def _families(visualisers: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -41,7 +41,7 @@ from ..result import Result
 from .api import number_in
 from .app import desks
 from .desks.desk import NotThere
-from .forms import PREDICTION, prediction_tree
+from .forms import PREDICTION, prediction_of
 
 routes = Blueprint("results", __name__, url_prefix="/api/v1")
 
@@ -60,9 +60,9 @@ def result(id: str) -> ResponseReturnValue:
         "facts": found.facts,
         "paper": paper_tree(found.facts),
     }
-    said = next(iter(found.panels), None)
-    if found.facts.get("visualiser") == PREDICTION and isinstance(said, Bars):
-        told["rows"] = prediction_tree(said)
+    rows = prediction_of(found) if found.facts.get("visualiser") == PREDICTION else None
+    if rows is not None:
+        told["rows"] = rows
     return _kept(jsonify(told | {"panels": [_described(p) for p in found.panels]}))
 
 

@@ -23,7 +23,7 @@ SAMPLES = 50
 GRADIENTS = {"resnet50": 2.5, "mobilenet_v2": 3.5, "vgg16": 1.4}
 SCORE = {"mobilenet_v2": 1.5, "resnet18": 1.2}
 ABLATION = {("resnet18", "layer4"): 100, ("resnet18", "layer3"): 5, ("mobilenet_v2", "features.18"): 100}
-LIMIT = 1.1 * 2**30  #: bytes above the model
+LIMIT = 11 * 2**30 // 10  #: bytes above the model that are asked for
 
 
 def rows(turns: int) -> Iterator[Row]:
@@ -53,7 +53,7 @@ def integrated(bare: Bare, asked: float, turns: int) -> Row:
         return cnnlens.look(bare.model, probe, "integrated-gradients", steps=SAMPLES)
 
     equal = same(ours().array, peer()[0].sum(0).detach().numpy(), 2e-2, "integrated gradients")
-    what = f"integrated gradients, 50 steps, {bare.name}; takes {taken(ours)}"
+    what = f"integrated gradients, 50 steps, {bare.name}; takes {taken(ours)} of {in_words(LIMIT)}"
     return faster(
         what, f"Captum unasked, {taken(peer)}", ours, peer, asked=asked, equal=equal, turns=turns, warm=True
     )
@@ -88,7 +88,7 @@ def smoothed(bare: Bare, asked: float, turns: int) -> Row:
     if not off <= 2 * peers + 1e-5:
         raise ValueError(f"smoothgrad: off by {off:.1e} without noise, Captum by {peers:.1e}")
     equal = f"{off:.0e} without noise, Captum {peers:.0e}, from double precision"
-    what = f"SmoothGrad, 50 samples, {bare.name}; takes {taken(ours)}"
+    what = f"SmoothGrad, 50 samples, {bare.name}; takes {taken(ours)} of {in_words(LIMIT)}"
     return faster(
         what, f"Captum unasked, {taken(peer)}", ours, peer, asked=asked, equal=equal, turns=turns, warm=True
     )

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from .measure import Row
 
-#: What `cnnlens.runtime.settle` does, for all that runs in the process.
-KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20)}
+MEASURE = """
+import json, sys
+from dataclasses import asdict
+from cnnlens.runtime import settle
+settle()
+from tests.bench import passes
+with open(sys.argv[2], "w") as out:
+    json.dump([asdict(row) for row in passes.rows(int(sys.argv[1]))], out)
+"""
 
 
 def rows(turns: int) -> Iterator[Row]:
-    """Those of `passes`, from a process of its own."""
+    """Those of `passes`, from a process that is settled as ours are."""
     with TemporaryDirectory() as place:
         found = Path(place) / "rows.json"
-        command = [sys.executable, "-m", "tests.bench", "passes", "-t", str(turns), "-o", str(found)]
-        subprocess.run(command, env={**os.environ, **KEPT}, stdout=subprocess.DEVNULL, check=False)
-        for row in json.loads(found.read_text())["rows"]:
-            yield Row(**{field.name: row[field.name] for field in fields(Row)})
+        subprocess.run([sys.executable, "-c", MEASURE, str(turns), str(found)], check=True)
+        yield from (Row(**row) for row in json.loads(found.read_text()))

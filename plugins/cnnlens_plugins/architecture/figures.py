@@ -35,18 +35,16 @@ def figures_of(model: Model, boxes: Sequence[Box], calls: Sequence[CallInfo]) ->
         adds = [multiply_adds(call, calls) for call in box.calls]
         seen = [call for call in reversed(box.calls) if call is box.main or not is_view(call, calls)]
         named = [call.name for call in seen if call.name in fields]
-        shape = seen[0].shape if seen else box.last.shape
-        if shape[:-1] == (
-            1,
-            1,
-        ):  # one place is no place: a flatten loses nothing, and Keras pools to channels alone
+        shape = seen[0].shape  # the main call is always seen
+        # one place is no place: a flatten loses nothing, and Keras pools to channels alone
+        if shape[:-1] == (1, 1):
             shape = box.last.shape
+        # those of a layer that is called again count once
+        weights = [own.pop(call.name.partition("#")[0], 0) for call in box.calls]
         held = sum(prod(call.shape) for call in box.calls if not is_view(call, calls))
         found.append(
             Figures(
-                sum(
-                    own.pop(call.name.partition("#")[0], 0) for call in box.calls
-                ),  # of a layer called again once
+                sum(weights),
                 sum(one or 0 for one in adds),
                 adds.count(None),
                 held * each,

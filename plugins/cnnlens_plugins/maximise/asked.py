@@ -15,8 +15,8 @@ _SPAN = re.compile(r"(\d+)\s*[-:–]\s*(\d+)")
 
 def channels_asked(units: str, layer: str, count: int) -> list[int]:
     """`first`, `5`, `0,5,7` or `0-5` → channel numbers in the order asked, each once; BadSetting for others."""
-    if units.strip().lower() == FIRST:
-        return list(range(min(4, count)))
+    if _are_first(units):
+        return _first(count)
     found: dict[int, None] = {}
     for part in (part.strip() for part in units.split(",")):
         span = _SPAN.fullmatch(part)
@@ -104,8 +104,8 @@ def _texts(units: str, model: Model) -> Iterator[str]:
     if units.strip().lower() in (name.lower() for name in model.classes or ()):
         yield units
         return
-    if units.strip().lower() == FIRST:
-        yield from map(str, range(min(4, model.outputs[-1])))
+    if _are_first(units):
+        yield from map(str, _first(model.outputs[-1]))
         return
     for part in (part.strip() for part in units.split(",")):
         span = _SPAN.fullmatch(part)
@@ -114,6 +114,14 @@ def _texts(units: str, model: Model) -> Iterator[str]:
         else:
             last = min(int(span[2]), int(span[1]) + MOST)  # one more than may be, and it is refused
             yield from (str(n) for n in range(int(span[1]), last + 1))
+
+
+def _are_first(units: str) -> bool:
+    return units.strip().lower() == FIRST
+
+
+def _first(count: int) -> list[int]:
+    return list(range(min(4, count)))
 
 
 def _held_to_most(found: Collection[int]) -> None:
