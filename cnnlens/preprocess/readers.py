@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import BadInput, UnknownName
 from .presets import PRESETS
-from .spec import InputSpec
+from .spec import InputSpec, read_numbers, read_whole
 
 KEYS = ("size", *(f.name for f in dataclasses.fields(InputSpec)))
 #: Pillow's numbers of resampling filters, as Hugging Face writes them.
@@ -32,15 +30,11 @@ def read_preprocess(given: object, height: int, width: int, channels: int) -> In
         if key not in KEYS:
             raise UnknownName("preprocessing key", str(key), KEYS)
     height, width = _sides(values, height, width)
-    channels = int(values.pop("channels", channels))
+    channels = read_whole("channels", values.pop("channels", channels))
     for key in ("mean", "std"):  # three numbers for colours fit a grey model by their average
-        if key in values:
-            numbers = np.atleast_1d(np.asarray(values[key], float))
-            fits = len(numbers) in (1, channels)
-            values[key] = tuple(numbers.tolist() if fits or channels != 1 else [float(numbers.mean())])
-    if "range" in values:
-        low, high = values["range"]
-        values["range"] = (float(low), float(high))
+        if key in values and channels == 1:
+            numbers = read_numbers(key, values[key], "a number, or one per channel")
+            values[key] = (sum(numbers) / len(numbers),)
     return InputSpec(height, width, channels, source=source, **values)
 
 
@@ -64,8 +58,9 @@ def _sides(values: dict[str, Any], height: int, width: int) -> tuple[int, int]:
     """Height and width, taken out of `values` where they are said."""
     if "size" in values:
         size = values.pop("size")
-        height, width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-    return int(values.pop("height", height)), int(values.pop("width", width))
+        sides = read_numbers("size", size, "a side, or height and width", most=2)
+        height, width = (read_whole("size", side) for side in (sides[0], sides[-1]))
+    return values.pop("height", height), values.pop("width", width)
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -135,7 +130,7 @@ def _hf_fit(config: Mapping[str, Any], kind: str) -> dict[str, Any]:
     size = config.get("size")
     crop = _hf_sides(config.get("crop_size")) if config.get("do_center_crop", "crop_pct" in config) else None
     if isinstance(size, Mapping) and "shortest_edge" in size:
-        size, is_edge = int(size["shortest_edge"]), True
+        size, is_edge = read_whole("shortest_edge", size["shortest_edge"]), True
     else:
         is_edge = isinstance(size, int) and crop is not None
     if is_edge and isinstance(size, int):
@@ -158,5 +153,5 @@ def _hf_sides(size: object) -> tuple[int, int] | None:
     if isinstance(size, int):
         return size, size
     if isinstance(size, Mapping) and {"height", "width"} <= size.keys():
-        return int(size["height"]), int(size["width"])
+        return read_whole("height", size["height"]), read_whole("width", size["width"])
     return None

@@ -42,22 +42,30 @@ class InputSpec:
     source: str = "assumed"
 
     def __post_init__(self) -> None:
+        for name in ("height", "width", "channels"):
+            object.__setattr__(self, name, read_whole(name, getattr(self, name)))
         if min(self.height, self.width, self.channels) < 1:
             raise BadInput(f"an input of {self.height}×{self.width}×{self.channels} has no pixels")
         for name in ("mean", "std"):
-            values = tuple(float(v) for v in getattr(self, name))
+            values = read_numbers(name, getattr(self, name), "a number, or one per channel")
             if len(values) not in (1, self.channels):
                 raise BadInput(f"{name} has {len(values)} values for {self.channels} channel(s)")
             object.__setattr__(self, name, values)
         if 0.0 in self.std:
             raise BadInput("std holds a zero: the input would be infinite")
+        ends = read_numbers("range", self.range, "two numbers, what black and what white is fed as")
+        if len(ends) != 2 or ends[0] == ends[1]:
+            raise BadInput(f"range should be two numbers that differ, not {list(ends)}")
+        object.__setattr__(self, "range", ends)
         if self.resize not in get_args(Resize):
             raise UnknownName("resize rule", str(self.resize), get_args(Resize))
         if self.interpolation not in get_args(Interpolation):
             raise UnknownName("interpolation", str(self.interpolation), get_args(Interpolation))
         if self.order not in get_args(Order):
             raise UnknownName("colour order", str(self.order), get_args(Order))
-        if not 0 < self.crop_share <= 1:
+        (share,) = read_numbers("crop_share", self.crop_share, "a number", most=1)
+        object.__setattr__(self, "crop_share", share)
+        if not 0 < share <= 1:
             raise BadInput(
                 f"crop_share is a share of the picture, more than 0 and at most 1, not {self.crop_share}"
             )
@@ -103,6 +111,25 @@ class InputSpec:
     def facts(self) -> dict[str, Any]:
         """The specification as plain JSON-able values; `read_preprocess` reads them back."""
         return dataclasses.asdict(self)
+
+
+def read_numbers(key: str, given: object, wanted: str, most: int | None = None) -> tuple[float, ...]:
+    """One or several numbers, all of them finite; BadInput says which `key` `wanted` them."""
+    try:
+        found = np.atleast_1d(np.asarray(given, float))
+    except (TypeError, ValueError, OverflowError):  # words, lists of unequal lengths, a number of 400 digits
+        found = np.empty(0)
+    if found.ndim != 1 or not 1 <= found.size <= (most or found.size) or not np.isfinite(found).all():
+        raise BadInput(f"{key} should be {wanted}, not {given!r}")
+    return tuple(found.tolist())
+
+
+def read_whole(key: str, given: object) -> int:
+    """A whole number; BadInput says which `key` wanted it."""
+    (number,) = read_numbers(key, given, "a whole number", most=1)
+    if not number.is_integer():
+        raise BadInput(f"{key} should be a whole number, not {given!r}")
+    return int(number)
 
 
 def _by_rows(do: np.ufunc, pixels: Array, numbers: Array) -> Array:
