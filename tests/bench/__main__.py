@@ -11,10 +11,11 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
 from datetime import date
 from importlib import metadata
 from pathlib import Path
+
+from cnnlens.memory import in_words
 
 from .measure import TURNS, Row
 
@@ -26,20 +27,15 @@ def topics() -> list[str]:
     return sorted(file.stem for file in HERE.glob("*.py") if "\ndef rows(" in file.read_text("utf-8"))
 
 
-def rows_of(names: list[str], turns: int) -> Iterator[tuple[str, Row]]:
-    """The rows of topics, as they are measured."""
-    for name in names:
-        for row in importlib.import_module(f"tests.bench.{name}").rows(turns):
-            yield name, row
-
-
-def line(row: Row) -> str:
-    """A row of the table, in Markdown."""
+def line(row: Row, turns: int) -> str:
+    """A row of the table, in Markdown; it says where it had another number of turns."""
     verdict = {True: "yes", False: "**no**", None: ""}[row.reached]
     sign = "≥" if row.kind == "faster" else "≤"
     asked = f"{sign} {row.asked:.3g}×" if row.asked else ""
+    asked += f", ≤ {in_words(row.may)}" if row.may else ""
     times = f"{1000 * row.ours:.4g} ms | {1000 * row.theirs:.4g} ms"
     spread = f"{row.ratio:.3g}× ({row.low:.3g} to {row.high:.3g})"
+    spread += f", {row.turns} turns" if row.turns != turns else ""
     return f"| {row.what} | {row.against} | {times} | {spread} | {asked} | {verdict} | {row.equal} |"
 
 
@@ -75,11 +71,12 @@ def machine() -> dict[str, object]:
 
 
 def put_into(page: Path, topic: str, lines: list[str], turns: int) -> None:
-    """A topic's table in its place on a page, between two comments."""
+    """A topic's table in its place on a page, between two comments; SystemExit where they are not there."""
     begin, end = f"<!-- {topic} -->\n", f"<!-- end of {topic} -->"
-    text = page.read_text("utf-8")
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
+    before, found, rest = page.read_text("utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise SystemExit(f"{page} has no place for {topic}: {begin.strip()} and {end}, a line each")
     when = f"{date.today()}, {turns} turns\n"
     page.write_text(before + begin + "\n".join([when, HEAD, *lines, ""]) + end + after, "utf-8")
 
@@ -98,17 +95,18 @@ def main() -> None:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(topics())}")
     print(HEAD, flush=True)
     done: list[dict[str, object]] = []
-    tables: dict[str, list[str]] = {}
-    for topic, row in rows_of(asked.names or topics(), asked.turns):
-        print(line(row), flush=True)
-        done.append({"topic": topic, **row.facts()})
-        tables.setdefault(topic, []).append(line(row))
-        if asked.into:
-            put_into(asked.into, topic, tables[topic], asked.turns)
-        if asked.output:  # row by row: a run that is stopped keeps what it has
-            asked.output.write_text(
-                json.dumps({"machine": machine(), "turns": asked.turns, "rows": done}, indent=1)
-            )
+    for topic in asked.names or topics():
+        table: list[str] = []
+        for row in importlib.import_module(f"tests.bench.{topic}").rows(asked.turns):
+            table.append(line(row, asked.turns))
+            print(table[-1], flush=True)
+            done.append({"topic": topic, **row.facts()})
+            if asked.output:  # row by row: a run that is stopped keeps what it has
+                asked.output.write_text(
+                    json.dumps({"machine": machine(), "turns": asked.turns, "rows": done}, indent=1)
+                )
+        if asked.into and table:  # a whole one or none
+            put_into(asked.into, topic, table, asked.turns)
     sys.exit(any(row["reached"] is False for row in done))
 
 

@@ -34,12 +34,17 @@ class Row:
     ours: float  # seconds
     theirs: float
     equal: str  # how far both results are from one another, in words
+    turns: int
+    takes: int | None = None  # bytes, at its height
+    may: int | None = None
 
     @property
     def reached(self) -> bool | None:
-        """Whether the figure asked for is reached, with 15 % slack for noise; None where none is asked."""
+        """Whether what was asked for is reached, with 15 % slack for noise; None where nothing is asked."""
         if self.asked is None:
             return None
+        if self.may is not None and (self.takes is None or self.takes > self.may * 1.15):
+            return False
         return self.ratio >= self.asked / 1.15 if self.kind == "faster" else self.ratio <= self.asked * 1.15
 
     def facts(self) -> dict[str, Any]:
@@ -98,7 +103,8 @@ def row_of(
     ratios = [theirs / ours if kind == "faster" else ours / theirs for ours, theirs in pairs]
     middle = statistics.median
     seconds = middle(taken["ours"]), middle(taken["theirs"])
-    return Row(what, against, kind, asked, middle(ratios), min(ratios), max(ratios), *seconds, equal)
+    ends = min(ratios), max(ratios)
+    return Row(what, against, kind, asked, middle(ratios), *ends, *seconds, equal, len(ratios))
 
 
 def same(ours: Any, theirs: Any, tolerance: float, what: str = "") -> str:

@@ -40,15 +40,15 @@ def grid(window: int, stride: int) -> Boxes:
     return [(y, x, y + window, x + window) for y in starts for x in starts]
 
 
-def sample(boxes: Boxes, count: int) -> Boxes:
-    """Whole batches of neighbours as a real run has them, spread over the picture; about `count` boxes."""
+def sample(boxes: Boxes, count: int) -> list[Boxes]:
+    """Whole batches of neighbours as a real run has them, spread over the picture; about `count` boxes in all."""
     groups = list(batches._together(boxes, SIDE, SIDE, batches.AT_ONCE))
     order = np.random.default_rng(0).permutation(len(groups))
-    chosen: list[int] = []
+    chosen: list[Boxes] = []
     for number in order:
-        if len(chosen) < count:
-            chosen += groups[number]
-    return [boxes[i] for i in chosen]
+        if sum(map(len, chosen)) < count:
+            chosen.append([boxes[i] for i in groups[number]])
+    return chosen
 
 
 class Contest:
@@ -58,7 +58,8 @@ class Contest:
         self.model = opened(name)
         self.image = np.random.default_rng(1).random((SIDE, SIDE, 3), np.float32)
         self.every = grid(window, stride)
-        self.boxes = sample(self.every, SAMPLE.get(name, 192))
+        self.groups = sample(self.every, SAMPLE.get(name, 192))
+        self.boxes = [box for some in self.groups for box in some]
         fed = self.model.input.encode(self.image[None])
         self.replay = self.model.replay(fed)
         self.cover = self.model.input.encode(np.zeros((1, SIDE, SIDE, 3), np.float32))
@@ -66,15 +67,10 @@ class Contest:
         self.hidden = torch.from_numpy(self.cover).permute(0, 3, 1, 2)
         self.batch = self._best_batch()
 
-    def ours(self, boxes: Boxes | None = None) -> np.ndarray:
+    def ours(self, groups: list[Boxes] | None = None) -> np.ndarray:
         """The scores by `Replay.hide`, in the batches that `Model.hide` makes of all the positions."""
-        boxes = self.boxes if boxes is None else boxes
-        found: dict[int, Any] = {}
-        groups = batches._together(boxes, SIDE, SIDE, batches.AT_ONCE)
         with kept():
-            for some in groups:
-                found.update(zip(some, self.replay.hide(self.cover, [boxes[i] for i in some]), strict=True))
-        return np.stack([found[i] for i in range(len(boxes))])
+            return np.concatenate([self.replay.hide(self.cover, some) for some in groups or self.groups])
 
     def full(self, boxes: Boxes | None = None, batch: int | None = None) -> np.ndarray:
         """The scores by whole passes of the same folded program."""
@@ -100,11 +96,10 @@ class Contest:
 
     def allowed(self) -> float:
         """The ratio of multiply-adds, full by ours."""
-        boxes = self.boxes[: batches.AT_ONCE]
         counts = []
         for run in (self.full, self.ours):
             with FlopCounterMode(display=False) as counter:
-                run(boxes)
+                run()
             counts.append(counter.get_total_flops())
         return counts[0] / counts[1]
 
@@ -115,7 +110,7 @@ class Contest:
         base, full = self.full([(0, 0, 0, 0)]), self.full(boxes)
         effect = np.abs(full - base).max()
         single, others = (
-            np.abs(found - full).max() / effect for found in (self.ours(boxes), self.full(boxes, 1))
+            np.abs(found - full).max() / effect for found in (self.ours([boxes]), self.full(boxes, 1))
         )
         model = cnnlens.wrap(copy.deepcopy(self.model.module).double(), preprocess=self.model.input)
         replay = model.replay(model.input.encode(self.image[None]))
