@@ -11,7 +11,7 @@ import gc
 import math
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,11 +66,26 @@ def in_words(count: int) -> str:
 
 def free_memory() -> int:
     """Bytes that this process could still take without driving others out."""
-    free, group = _available(), Path("/sys/fs/cgroup")  # of the container, where there is one
-    limit = group / "memory.max"
-    if limit.is_file() and (allowed := limit.read_text().strip()).isdigit():
-        free = min(free, max(0, int(allowed) - int((group / "memory.current").read_text())))
-    return free
+    return min(_available(), *_left_to_groups(Path("/sys/fs/cgroup")))
+
+
+#: Of a container: what it may take, what it takes, and what of that are files which the system lets go of.
+_GROUPS = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+)
+
+
+def _left_to_groups(root: Path) -> Iterator[int]:
+    """What the limits of control groups, of either version, leave; nothing where there is no limit."""
+    for limit, usage, files in _GROUPS:
+        told, stat = root / limit, (root / limit).with_name("memory.stat")
+        if told.is_file() and (allowed := told.read_text().strip()).isdigit():
+            cached = (
+                re.search(rf"^{files} (\d+)$", stat.read_text(), re.MULTILINE) if stat.is_file() else None
+            )
+            taken = int((root / usage).read_text()) - (int(cached[1]) if cached else 0)
+            yield max(0, int(allowed) - taken)
 
 
 def _available() -> int:

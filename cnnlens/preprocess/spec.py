@@ -135,5 +135,6 @@ def read_whole(key: str, given: object) -> int:
 def _by_rows(do: np.ufunc, pixels: Array, numbers: Array) -> Array:
     """`do` of pixels (…, w, c) and a number for each channel: a row at a time, where NumPy would go pixel by pixel."""
     row = np.tile(np.broadcast_to(numbers, pixels.shape[-1:]), pixels.shape[-2])
-    done: Array = do(pixels.reshape(*pixels.shape[:-2], -1), row).reshape(pixels.shape)
+    flat = pixels.reshape(*pixels.shape[:-2], len(row))
+    done: Array = do(flat, row).reshape(pixels.shape)
     return done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,16 @@ from needs import need
 import cnnlens
 from cnnlens import Model, Probe, Target, look, visualiser
 from cnnlens.errors import BadInput, Unmet
-from cnnlens.memory import MOST, Appetite, free_memory, from_shapes, in_words, peak_of, read_memory
+from cnnlens.memory import (
+    MOST,
+    Appetite,
+    _left_to_groups,
+    free_memory,
+    from_shapes,
+    in_words,
+    peak_of,
+    read_memory,
+)
 from cnnlens.testing import picture, tiny_model
 
 
@@ -53,6 +63,28 @@ def test_the_default_is_half_of_what_is_free_and_stays(tiny: Model, monkeypatch:
     assert tiny.memory == 500_000_000 and tiny.batch == MOST == 8
     tiny.memory = "2MB"
     assert tiny.memory == 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("limit", "usage", "files"),
+    [
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+    ],
+)
+def test_files_that_a_container_read_are_not_taken_for_its_memory(
+    limit: str, usage: str, files: str, tmp_path: Path
+) -> None:
+    (tmp_path / "memory").mkdir()
+    assert list(_left_to_groups(tmp_path)) == []
+    (tmp_path / usage).write_text("7900000000\n")
+    (tmp_path / limit).write_text("max\n")
+    assert list(_left_to_groups(tmp_path)) == []
+    (tmp_path / limit).write_text("8000000000\n")
+    assert list(_left_to_groups(tmp_path)) == [100_000_000]
+    told = (tmp_path / limit).with_name("memory.stat")
+    told.write_text(f"anon 300000000\nfile 7500000000\n{files} 7000000000\nactive_file 500000000\n")
+    assert list(_left_to_groups(tmp_path)) == [7_100_000_000]
 
 
 def test_an_ample_budget_costs_no_pass(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,12 @@ def test_a_taken_port_is_told() -> None:
             cnnlens.view(tiny_model(), port=held.getsockname()[1], open_browser=False)
 
 
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_what_is_no_port_is_told(port: int) -> None:
+    with pytest.raises(UsageError, match=f"port {port}: .*0-65535"):
+        cnnlens.view(tiny_model(), port=port, open_browser=False)
+
+
 def test_the_other_loopback() -> None:
     try:
         viewer = Viewer(tiny_model(), host="::1", token=TOKEN)

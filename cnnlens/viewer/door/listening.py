@@ -42,10 +42,11 @@ def bound(host: str, port: int) -> socket.socket:
         if os.name == "posix":  # elsewhere this would let two viewers share a port
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # the latter for a number that is no port
         held.close()
+        why = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(
-            f"cannot listen at {host}, port {port}: {error.strerror}. Another program may have it; "
+            f"cannot listen at {host}, port {port}: {why}. Another program may have it; "
             "--port 0 takes any free one"
         ) from error
     return held
