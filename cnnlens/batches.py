@@ -11,11 +11,13 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .arrays import Array
+from .errors import Cancelled
 from .passes import Box, Fill, Replay, Trace, hidden
 from .runtime import kept
 from .targets import Target
@@ -52,7 +54,7 @@ def in_batches(
             return by.trace(batch, watch=watch, target=target, replay=replay)
         return by.trace(image[None], watch=watch, target=target, replace={at: batch}, replay=replay)
 
-    with kept():
+    with kept() if model.has_room_to_keep(size, gradients=target is not None) else nullcontext():
         while some := list(itertools.islice(rest, size)):
             more = list(itertools.islice(rest, 1))
             rest = itertools.chain(more, rest)
@@ -65,7 +67,7 @@ def in_batches(
             batch = np.stack(some + some[-1:] * spare)
             try:
                 seen = ran(model, batch, watch, target, replay)
-            except RuntimeError:  # torch's: some size that the trial did not have does not go
+            except Exception:  # whatever is raised at a size that the trial did not have
                 if replay is None:
                     raise
                 replay = None
@@ -106,7 +108,7 @@ def _held_to_three(
 
 def hide(model: Model, image: Array, boxes: Sequence[Box], fill: Fill, tick: Callable[[int], None]) -> Array:
     """Scores (n, classes) of the picture (h, w, c) with each box hidden in turn; see `Model.hide`."""
-    with kept():
+    with kept() if model.has_room_to_keep(model.batch_for(most=AT_ONCE)) else nullcontext():
         tick(0)
         height, width = image.shape[:2]
         inside = all(0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width for y0, x0, y1, x1 in boxes)
@@ -116,7 +118,9 @@ def hide(model: Model, image: Array, boxes: Sequence[Box], fill: Fill, tick: Cal
         if replay is not None:
             try:
                 return _replayed_boxes(model, replay, image, boxes, fill, tick)
-            except RuntimeError:  # torch's: some size that the trial did not have does not go
+            except Cancelled:
+                raise
+            except Exception:  # of a size that the trial did not have; what `tick` raises, it raises again
                 tick(0)
         scores: list[Array] = []
         pictures = (hidden(image, [box], fill)[0] for box in boxes)

@@ -91,6 +91,14 @@ class Budget:
             self._appetites[gradients] = found or from_shapes(self._model.layers, self._picture, gradients)
         return self._appetites[gradients]
 
+    def leaves_room(self, pictures: int, gradients: bool) -> bool:
+        """Whether twice what a pass over so many takes is no more than there is: what is kept lies in pieces.
+
+        Where a batch was found without measuring there is ample room.
+        """
+        takes = self._appetites.get(gradients)
+        return takes is None or 2 * (takes.first + takes.more * (pictures - 1)) <= self.bytes
+
     @property
     def keeps_a_pass(self) -> bool:
         """Whether all that layers hand on for one picture, three times over, is no more than there is."""

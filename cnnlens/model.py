@@ -197,7 +197,7 @@ class Model(ABC):
 
         With a layer `at`, `values` are its activations instead, (…) each, in a pass over `image` (h, w, c), and
         only what lies behind the layer is run, where the backend can. The model must stay as it is until the
-        last trace was taken.
+        last trace was taken. Who stops before that should close it: until then what passes free stays with the process.
         """
         if (at == "input") != (image is None):
             raise BadInput(
@@ -385,6 +385,10 @@ class Model(ABC):
     def has_room_to_record(self) -> bool:
         """Whether all that a pass computes, kept beside a pass that runs, stays within `memory`."""
         return self._budget.keeps_a_pass
+
+    def has_room_to_keep(self, pictures: int, *, gradients: bool = False) -> bool:
+        """Whether what passes over so many pictures free may stay with the process, for the next ones."""
+        return self._budget.leaves_room(pictures, gradients)
 
     def free_memory(self) -> int:
         """Bytes that are free where the model runs. A backend on a device of its own overrides this."""

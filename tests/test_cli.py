@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from needs import need
 from PIL import Image
 
+from cnnlens import runtime
 from cnnlens.cli import main
 from cnnlens.testing import tiny_torch
 
@@ -111,6 +112,12 @@ def test_several_pictures_and_classes_in_one_request(shell: Shell) -> None:
 def test_filter_weights_need_no_picture(shell: Shell) -> None:
     out = shell.folder / "f.png"
     assert shell.run("filter-weights", "-o", out).exit_code == 0 and out.exists()
+
+
+def test_the_process_is_settled_for_passes_to_come(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled: list[bool] = []
+    monkeypatch.setattr(runtime, "settle", lambda: settled.append(True))
+    assert shell("layers", *shell.model).exit_code == 0 and settled == [True]
 
 
 def test_layers(shell: Shell) -> None:

@@ -1,13 +1,13 @@
 """The process that cnnlens runs in: memory that is kept while it works, NumPy's threads out of the way.
 
-In a user's own process both are undone when the work ends; a process of ours is settled for life.
+In a user's own process both end with the work; a process of ours is settled for life.
 """
 
 from . import allocator, blas
-from .allocator import hand_back, kept
+from .allocator import hand_back, kept, rest
 from .blas import one_thread
 
-__all__ = ["hand_back", "kept", "one_thread", "settle"]
+__all__ = ["hand_back", "kept", "one_thread", "rest", "settle"]
 
 
 def settle() -> None:

@@ -20,7 +20,9 @@ from .shared import Shared
 _MIB = 2**20
 _TRIM, _MMAP_FROM, _MMAPS = -1, -3, -4  # the numbers of malloc.h
 #: Who set any of these has chosen for this process.
-_CHOSEN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_")
+_CHOSEN = (
+    "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_ARENA_MAX",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,23 @@ _OURS_AT_REST = _Ways(256 * _MIB, 0)
 
 
 def keep() -> None:
-    """For a process of our own, to its end: up to 256 MiB of what is freed is kept."""
+    """For a process of our own, to its end: what is freed is kept, and all but 256 MiB handed back at each `rest`."""
     global _rest
-    _rest = _OURS_AT_REST
-    _kept.at_rest(lambda: _go(_rest))
+    if not _is_limited():
+        _rest = _OURS_AT_REST
+        _kept.at_rest(lambda: _go(_rest))
+
+
+def rest() -> None:
+    """Nothing is asked for just now: hand back what is too much, unless work is under way, whose end will."""
+    _kept.at_rest(_come_to_rest)
 
 
 def kept() -> AbstractContextManager[None]:
-    """While work of many passes runs: all that is freed is kept, and handed back at the end."""
+    """While work of many passes runs: all that is freed is kept, and handed back at the end.
+
+    glibc does not say what it was told before: from then on it is told what it comes to by itself.
+    """
     return _kept.held()
 
 
@@ -57,18 +68,29 @@ def hand_back() -> bool:
 
 
 def _go(ways: _Ways) -> None:
+    global _now
     if glibc := _glibc():
         glibc.go(ways)
+        _now = ways
+
+
+def _begin() -> None:
+    if not _is_limited():
+        _go(_WHILE_WORKING)
 
 
 def _come_to_rest() -> None:
-    _go(_rest)
-    if glibc := _glibc():
+    if _now is not None and (glibc := _glibc()):
+        if _now is not _rest:
+            _go(_rest)
         glibc.trim(0 if _rest is _AT_REST else _rest.free)
 
 
 _rest = _AT_REST
-_kept = Shared(lambda: _go(_WHILE_WORKING), _come_to_rest)
+_now: _Ways | None = None  # as glibc was last told; None before that
+_kept = Shared(_begin, _come_to_rest)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_kept.forget)
 
 
 @dataclass(frozen=True)
@@ -87,11 +109,11 @@ class _Glibc:
 
 @functools.cache
 def _glibc() -> _Glibc | None:
-    """None elsewhere, where somebody chose already, or where memory is limited: what is kept would count."""
+    """None elsewhere, and where somebody chose already."""
     libc = _libc()
     if libc is None or any(name in os.environ for name in _CHOSEN):
         return None
-    if "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "") or _is_limited():
+    if "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return None
     return _Glibc(libc.mallopt, libc.malloc_trim)
 
@@ -106,6 +128,10 @@ def _libc() -> ctypes.CDLL | None:
 
 
 def _is_limited() -> bool:
-    import resource  # on Linux only
+    """Whether this process may take so much and no more: what is kept would count."""
+    if _glibc() is None:
+        return False
+    import resource  # not there on Windows
 
-    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    limits = (resource.getrlimit(one)[0] for one in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+    return any(limit != resource.RLIM_INFINITY for limit in limits)

@@ -9,15 +9,19 @@ framework may compute with them.
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
-_NUMPYS = "libscipy_openblas"  # that of its wheels, and no other's
 _taken = threading.Lock()
 
 
@@ -44,6 +48,20 @@ def limit() -> None:
 
 @functools.cache
 def _numpys() -> ThreadpoolController:
+    """That of NumPy's own wheel and no other's, be it of the same name, as SciPy's is."""
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController().select(prefix=_NUMPYS)
+    numpy, found = Path(np.__file__).parent, ThreadpoolController()
+    homes = (numpy.with_name("numpy.libs"), numpy / ".dylibs")
+    own = [one.filepath for one in found.lib_controllers if Path(one.filepath).parent in homes]
+    return found.select(filepath=own)
+
+
+def _forget() -> None:
+    """In a fork of the process: the thread that took it is not there."""
+    global _taken
+    _taken = threading.Lock()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_forget)

@@ -29,6 +29,12 @@ class Shared:
                 if not self._count:
                     self._end()
 
+    def forget(self) -> None:
+        """In a fork of the process: the threads that held it are not there."""
+        held, self._lock, self._count = self._count, threading.Lock(), 0
+        if held:
+            self._end()
+
     def at_rest(self, do: Callable[[], object]) -> None:
         """Do something now, unless work is under way, whose end will see to it."""
         with self._lock:

@@ -16,10 +16,12 @@ from torch.nn import functional
 
 import cnnlens
 from cnnlens import Target, batches
+from cnnlens.backends.replay.replayed import Replayed
 from cnnlens.backends.torch import TorchModel
 from cnnlens.errors import Cancelled
 from cnnlens.memory import Appetite
 from cnnlens.passes import hidden
+from cnnlens.runtime import allocator
 
 SIDE = 33
 
@@ -276,9 +278,81 @@ class TestBatches:
         list(model.in_batches([picture()] * 4))
         assert used.replays == []
 
+    def test_what_a_size_the_trial_had_not_raises_is_not_the_users(self) -> None:
+        model = wrapped(Second())
+        pictures = [picture(seed=i) for i in range(9)]  # eight at once, and one
+        got, own = (
+            np.concatenate([t.scores for t in batches.in_batches(model, pictures, replayed=by)])
+            for by in (True, False)
+        )
+        np.testing.assert_allclose(got, own, atol=1e-6)
+
+    def test_a_replay_that_fails_half_way_gives_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        model, image = net_of(["plain"], "global mean"), picture()
+        boxes = boxes_of(SIDE, 9, 4)
+        expected = full(model, image, boxes, 0.0)
+        run, hide = Replayed.forward, Replayed.hide
+
+        def failing(did: list[int], way: Callable[..., Any]) -> Callable[..., Any]:
+            def fails(self: Replayed, values: Any, *rest: Any, **more: Any) -> Any:
+                did.append(len(values))
+                if len(did) == 5:  # after the trial, and a batch
+                    raise IndexError("half-way")
+                return way(self, values, *rest, **more)
+
+            return fails
+
+        for name, way in (("forward", run), ("hide", hide)):
+            did: list[int] = []
+            monkeypatch.setattr(Replayed, name, failing(did, way))
+            monkeypatch.setattr(batches, "AT_ONCE", 8)
+            if name == "hide":
+                got = model.hide(image, boxes, 0.0)
+            else:
+                shown = [hidden(image, [box], 0.0)[0] for box in boxes]
+                got = np.concatenate([t.scores for t in model.in_batches(shown)])
+            assert len(did) == 5
+            np.testing.assert_allclose(got, expected, atol=1e-6)
+
+    @pytest.mark.parametrize("memory", [None, "60kB"])
+    def test_memory_is_kept_while_they_run_where_there_is_room(
+        self, memory: str | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model, held = net_of(["plain"], "global mean"), list[bool]()
+        if memory:
+            model.memory = memory
+            monkeypatch.setattr(model._budget, "appetite", model._budget._appetites.__getitem__)
+            model._budget._appetites = {True: Appetite(6000, 6000), False: Appetite(6000, 6000)}
+        forward = TorchModel.forward
+
+        def seen(*args: Any) -> Any:
+            held.append(bool(allocator._kept._count))
+            return forward(*args)
+
+        monkeypatch.setattr(TorchModel, "forward", seen)
+        monkeypatch.setattr(batches, "_held", lambda *_: None)
+        list(model.in_batches([picture()] * 20, watch=("input",), target=Target.of_class(1)))
+        model.hide(picture(), boxes_of(SIDE, 9, 9), 0.0)
+        assert len(held) > 3 and set(held) == {memory is None}
+        assert allocator._kept._count == 0
+
     def test_at_and_image_go_together(self) -> None:
         with pytest.raises(cnnlens.errors.BadInput, match="both"):
             list(net_of(["plain"], "global mean").in_batches([], at="0"))
+
+
+class Second(nn.Module):
+    """What it does with several pictures hangs on the second of them, so a replay of one fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 6, 3), nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        if len(x) > 1:
+            x = x + 0.1 * x[1]
+        return self.last(x.mean((2, 3)))
 
 
 class Turning(nn.Module):

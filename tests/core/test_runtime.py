@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from needs import need
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import cnnlens
@@ -37,12 +38,17 @@ def work(turns):
 """
 
 
+def _environ() -> dict[str, str]:
+    """Ours, without what somebody chose for the allocator."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "GLIBC_"))}
+
+
 def _seen(code: str, **more: str) -> list[int]:
     ran = subprocess.run(
         [sys.executable, "-c", BLOCKS + code],
         capture_output=True,
         text=True,
-        env={**os.environ, "NUMPY_MADVISE_HUGEPAGE": "0", **more},
+        env={**_environ(), "NUMPY_MADVISE_HUGEPAGE": "0", **more},
     )
     assert ran.returncode == 0, ran.stderr
     return [int(word) for word in ran.stdout.split()]
@@ -85,9 +91,59 @@ print(resident())
 
 
 @glibc
+def test_what_lies_below_a_result_is_handed_back_when_nothing_is_asked_for() -> None:
+    before, busy, idle = _seen("""
+from cnnlens.runtime import rest
+allocator.keep()
+work(1); rest()
+print(resident())
+held = [np.ones((12, 2**20), np.float32) for _ in range(20)]
+result = np.ones(2**18, np.float32)  # on top of all that, and it stays
+del held
+print(resident())
+with allocator.kept():
+    rest()  # under way: nothing is handed back
+    assert resident() > 900
+rest()
+print(resident())
+""")
+    assert busy > 900 and idle < before + 100
+
+
+@glibc
+def test_a_fork_begins_anew_while_work_runs() -> None:
+    """Its threads are not there to end what they began."""
+    held, count, resting = _seen("""
+import os, threading
+from cnnlens.runtime import blas
+go, done = threading.Event(), threading.Event()
+def works():
+    with allocator.kept(), blas.one_thread():
+        go.set()
+        done.wait(60)
+thread = threading.Thread(target=works)
+thread.start(), go.wait(60)
+print(allocator._kept._count, flush=True)
+if not os.fork():
+    with allocator.kept(), blas.one_thread():
+        work(1)
+        assert allocator._kept._count == 1 and blas._taken.locked()
+    print(allocator._kept._count, resident(), flush=True)
+    os._exit(0)
+os.wait()
+done.set(), thread.join()
+""")
+    assert (held, count) == (1, 0) and resting < 200
+
+
+@glibc
 @pytest.mark.parametrize(
-    "chosen", [{"MALLOC_TRIM_THRESHOLD_": "65536"}, {"GLIBC_TUNABLES": "glibc.malloc.arena_max=2"}]
-)
+    "chosen",
+    [
+        {"MALLOC_TRIM_THRESHOLD_": "65536"}, {"GLIBC_TUNABLES": "glibc.malloc.arena_max=2"},
+        {"MALLOC_ARENA_MAX": "2"},
+    ],
+)  # fmt: skip
 def test_who_chose_for_the_process_is_left_alone(chosen: dict[str, str]) -> None:
     pages = 6 * 48 * 2**20 // os.sysconf("SC_PAGE_SIZE")
     (within,) = _seen(
@@ -97,14 +153,19 @@ def test_who_chose_for_the_process_is_left_alone(chosen: dict[str, str]) -> None
 
 
 @glibc
-def test_memory_that_is_limited_is_not_kept() -> None:
+@pytest.mark.parametrize("limit", ["RLIMIT_AS", "RLIMIT_DATA"])
+def test_memory_that_is_limited_is_not_kept(limit: str) -> None:
+    """Not even where it is limited after some work was done."""
     pages = 6 * 48 * 2**20 // os.sysconf("SC_PAGE_SIZE")
-    (within,) = _seen("""
-resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, 8 * 2**30))
-with allocator.kept():
-    start = faults(); work(3); print(faults() - start)
+    before, within = _seen(f"""
+def seen():
+    with allocator.kept():
+        work(1); start = faults(); work(3); print(faults() - start)
+seen()
+resource.setrlimit(resource.{limit}, (8 * 2**30, 8 * 2**30))
+seen()
 """)
-    assert within > 2 * pages
+    assert before < pages / 20 and within > 2 * pages
 
 
 def _threads() -> list[int]:
@@ -171,6 +232,26 @@ print(before, threads())
 """
     )
     assert during == 1 and after == before
+
+
+def test_no_other_librarys_threads_are_touched() -> None:
+    """SciPy's OpenBLAS has the name of NumPy's, and a framework may compute with it."""
+    if not _threads():
+        pytest.skip("this NumPy does not multiply by an OpenBLAS of its own")
+    need("scipy")
+    before, numpys, others = _seen("""
+import scipy.linalg
+from pathlib import Path
+from threadpoolctl import threadpool_info
+from cnnlens.runtime import one_thread
+def threads(home):
+    found = [one for one in threadpool_info() if Path(one["filepath"]).parent.name == home]
+    return found[0]["num_threads"] if found else 0
+print(threads("scipy.libs"))
+with one_thread():
+    print(threads("numpy.libs"), threads("scipy.libs"))
+""")
+    assert numpys == 1 and others == before
 
 
 def test_what_is_shared_is_begun_once_and_ended_once() -> None:

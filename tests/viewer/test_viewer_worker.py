@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import signal
 import subprocess
@@ -38,8 +39,7 @@ from cnnlens.errors import BadSetting, CannotOpen, OutOfTime, UnknownName, Usage
 from cnnlens.testing import tiny_model
 from cnnlens.viewer import InProcess, Loader, Worker
 from cnnlens.viewer.desks.desk import Busy, Gone, Loading, NotThere
-from cnnlens.viewer.process import remote
-from cnnlens.viewer.process.child import Borrowed
+from cnnlens.viewer.process import child, remote
 from cnnlens.viewer.process.crossing import Unforeseen
 
 pytestmark = [
@@ -99,6 +99,19 @@ def test_every_answer_is_bit_by_bit_that_of_a_model_in_this_process(start: Start
         desk.close()
 
 
+def test_its_process_keeps_memory_for_passes_to_come(start: Start) -> None:
+    assert start(viewer_loaders.settled).model()["name"] == "tiny"
+
+
+def test_memory_is_handed_back_after_a_while_without_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, rested = child.Child(io.BytesIO(), io.BytesIO()), []
+    monkeypatch.setattr(child, "QUIET", 0.05)
+    monkeypatch.setattr(child, "rest", lambda: (rested.append(True), one._jobs.put({"call": 2})))
+    one._jobs.put({"call": 1})
+    assert one._next() == {"call": 1} and not rested
+    assert one._next() == {"call": 2} and rested == [True]
+
+
 def _same(one: Any, other: Any) -> None:
     assert repr(_timeless(one.facts)) == repr(_timeless(other.facts))
     assert one.pixels.tobytes() == other.pixels.tobytes() if one.pixels is not None else other.pixels is None
@@ -137,7 +150,7 @@ def test_pictures_are_lent_once_and_again_where_they_were_forgotten() -> None:
         told = {"call": head["call"], "error": None, "id": "a", "name": "a.png", "digest": "d", "notes": []}
         borrowed.given(told, [] if head["what"] == "name" else [pixels])
 
-    borrowed = Borrowed(say)
+    borrowed = child.Borrowed(say)
     borrowed.asking.call = 7
     assert borrowed.open("a") is borrowed.open("a") is borrowed.named("a.png")
     assert asked == [("picture", "a", 7), ("name", "a.png", 7)]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cnnlens
 from cnnlens.errors import CannotOpen
+from cnnlens.runtime import allocator
 from cnnlens.testing import tiny_model, tiny_torch
 from cnnlens.viewer import Loader
 
@@ -48,6 +49,13 @@ class Slow:
     def __init__(self, folder: Path, error: Exception | None = None) -> None:
         self.go, self.begun, self.done = (Flag(folder / name) for name in ("go", "begun", "done"))
         self.loader = Loader("slow <b>.pt", functools.partial(comes_when_told, folder, error), 12_300_000)
+
+
+def settled() -> cnnlens.Model:
+    """The NumPy network, where the process keeps its memory for passes to come."""
+    if allocator._glibc() is not None and allocator._rest is not allocator._OURS_AT_REST:
+        raise CannotOpen("this process was not settled")
+    return tiny_model()
 
 
 def comes_when_told(folder: Path, error: Exception | None = None) -> cnnlens.Model:

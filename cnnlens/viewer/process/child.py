@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 from ...errors import Cancelled, OutOfMemory
 from ...images import Image
-from ...runtime import settle
+from ...runtime import rest, settle
 from ..desks.desk import Request
 from ..desks.jobs import Part
 from ..desks.local import Local, causes, is_short_of_memory
@@ -31,6 +31,7 @@ from .results import send_result
 from .wire import Arrays, frame, read_frame
 
 MAX_IMAGES = 256 * 2**20
+QUIET = 5.0  #: seconds without a job after which memory is handed back
 TICK = 0.02  #: seconds between two words on how far a job is
 
 
@@ -94,7 +95,15 @@ class Child:
         if not head["first"]:  # asked anew, so that no question has to wait for a job to find these out
             self.say({"say": "facts", "facts": packed({"visualisers": runner.visualisers()})})
         while True:
-            self._do(self._jobs.get(), self._run)
+            self._do(self._next(), self._run)
+
+    def _next(self) -> dict[str, Any]:
+        """The next job. After a while without one, what the last ones freed is handed back."""
+        try:
+            return self._jobs.get(timeout=QUIET)
+        except queue.Empty:
+            rest()
+            return self._jobs.get()
 
     def say(self, head: dict[str, Any], arrays: Arrays = ()) -> None:
         """Send a frame; the end where nobody takes it."""
