@@ -29,7 +29,9 @@ def replay_of(
     layers = {name: recorder.place_of(taps.seen[name]) for name in kept}
     places = {name: place for name, place in layers.items() if place is not None}
     through = [name for name in kept if _is_handed_through(body, name)]
-    return Replayed(program_of(recorder, end, places, kept, through), fed, border, at, space)
+    program = program_of(recorder, end, places, kept, through)
+    del recorder, end, taps  # with all values of the pass
+    return Replayed(program.folded(), fed, border, at, space)
 
 
 def _is_handed_through(body: Graph, name: str) -> bool:

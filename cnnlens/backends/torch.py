@@ -273,8 +273,9 @@ class TorchModel(Model):
         layers = {name: place for place, record in enumerate(recorder.records) for name in record.layers}
         kept = [*keep, at] if at != "input" else keep
         program = program_of(recorder, end, layers, kept, recorder.handed_through)
+        del recorder, end  # with all values of the pass
         border = Border(self._laid, self._read, self._shape, within)
-        return Replayed(program, self._laid(fed, "input"), border, at, (2, 3))
+        return Replayed(program.folded(), self._laid(fed, "input"), border, at, (2, 3))
 
     def _recorded(self, fed: Array) -> tuple[Recorder, Tensor]:
         """A pass over `fed`, function by function, and its scores."""

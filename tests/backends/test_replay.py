@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -581,14 +581,6 @@ def test_progress_is_told_to_the_end() -> None:
     boxes = boxes_of(SIDE, 9, 4)
     model.hide(picture(), boxes, 0.0, told.append)
     assert told == sorted(told) and told[-1] == len(boxes)
-
-
-@pytest.fixture(autouse=True)
-def _two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_hiding_may_be_stopped_between_layers() -> None:

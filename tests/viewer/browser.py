@@ -11,7 +11,8 @@ from cnnlens.viewer.door.security import HEADERS
 HALF_A_MINUTE = 30_000
 
 #: The pixels of an image or canvas, RGB, row by row.
-PIXELS = """(element) => {
+PIXELS = """async (element) => {
+  for (let i = 0; element.naturalWidth === 0 && i < 600; i++) await new Promise(requestAnimationFrame);
   const canvas = document.createElement('canvas');
   canvas.width = element.naturalWidth ?? element.width;
   canvas.height = element.naturalHeight ?? element.height;

@@ -89,13 +89,13 @@ def _scaled(step: Step, factor: Tensor | float, summand: Tensor | float) -> Step
     args, kwargs = step.call()
     weights = _weights(step)
     kernel = weights["kernel"]
-    count, wide = len(kernel), {name: t.double() for name, t in weights.items()}
-    by, more = (
-        torch.as_tensor(v, dtype=torch.float64, device=kernel.device).expand(count) for v in (factor, summand)
+    by, more = (  # in double precision, and so are the products
+        torch.as_tensor(v, dtype=torch.float64, device=kernel.device).expand(len(kernel))
+        for v in (factor, summand)
     )
     new = {
-        "kernel": wide["kernel"] * by.reshape(-1, *(1,) * (kernel.ndim - 1)),
-        "bias": (wide["bias"] * by if "bias" in wide else 0) + more,
+        "kernel": kernel * by.reshape(-1, *(1,) * (kernel.ndim - 1)),
+        "bias": (weights["bias"] * by if "bias" in weights else 0) + more,
     }
     given, named = with_weights(
         step.name, args, kwargs, {name: t.to(kernel.dtype) for name, t in new.items()}

@@ -20,6 +20,13 @@ class Program:
     def __init__(self, steps: Sequence[Step], end: int, layers: Mapping[str, int]) -> None:
         self.steps, self.end, self.layers = list(steps), end, dict(layers)
 
+    def folded(self) -> Program:
+        """The same with its batch norms folded; values of layers and scores are not touched.
+
+        Weights are made anew for it, so whatever can be let go of before should be: the recorder, say.
+        """
+        return Program(fold(self.steps, {self.end, *self.layers.values()}), self.end, self.layers)
+
     def needed(self, given: Collection[int], goals: Iterable[int]) -> list[Step]:
         """The steps from `given` to `goals`, in order; what does not hang on any of the given is left out."""
         wanted, chosen = set(goals), []
@@ -78,7 +85,7 @@ def program_of(
     keep: Collection[str],
     through: Collection[str] = (),
 ) -> Program:
-    """The program of a recorded pass, its batch norms folded; the values of layers to `keep` are not touched.
+    """The program of a recorded pass, as it was recorded; `layers` are cut to those to `keep`.
 
     Layers named in `through` hand on what was made before them, and cannot be kept apart from that. Raises
     Unmet where the pass cannot be run again, with the reason.
@@ -93,7 +100,7 @@ def program_of(
     goals, records = {last, *(layers[name] for name in keep)}, recorder.records
     places = leading_to(goals, lambda place: records[place].reads.values())
     steps = [step_of(records[place], place) for place in places if place]
-    return Program(fold(steps, goals), last, {name: layers[name] for name in keep})
+    return Program(steps, last, {name: layers[name] for name in keep})
 
 
 def base_of(program: Program, fed: Tensor) -> dict[int, Tensor]:
