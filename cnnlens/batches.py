@@ -19,7 +19,7 @@ import numpy as np
 from .arrays import Array
 from .errors import Cancelled
 from .passes import Box, Fill, Replay, Trace, hidden
-from .runtime import kept
+from .runtime import hand_back, kept
 from .targets import Target
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def in_batches(
     replayed: bool = True,
 ) -> Iterator[Trace]:
     """Traces as of `Model.in_batches`; with `replayed`, from a replay where that holds."""
-    size, rest = model.batch_for(gradients=target is not None), iter(values)
+    size, rest = model.batch_for(gradients=target is not None, at=at), iter(values)
     filled, replay = False, None
 
     def ran(
@@ -54,7 +54,8 @@ def in_batches(
             return by.trace(batch, watch=watch, target=target, replay=replay)
         return by.trace(image[None], watch=watch, target=target, replace={at: batch}, replay=replay)
 
-    with kept() if model.has_room_to_keep(size, gradients=target is not None) else nullcontext():
+    roomy = model.has_room_to_keep(size, gradients=target is not None)
+    with kept() if roomy else nullcontext():
         while some := list(itertools.islice(rest, size)):
             more = list(itertools.islice(rest, 1))
             rest = itertools.chain(more, rest)
@@ -65,6 +66,8 @@ def in_batches(
             # a last batch that is filled up needs nothing compiled for its size
             spare = size - len(some) if model.even_batches and filled else 0
             batch = np.stack(some + some[-1:] * spare)
+            if not roomy:
+                hand_back()  # what others freed lies in pieces, and would count
             try:
                 seen = ran(model, batch, watch, target, replay)
             except Exception:  # whatever is raised at a size that the trial did not have

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from .memory import MOST, Appetite, from_shapes, in_words, is_ample, measured, r
 if TYPE_CHECKING:
     from .model import Model
 
+LARGEST = 32  #: of what begins at a layer, on a processor: more gain nothing
 LARGER = (8, 16, 32, 64, 128, 256)  #: batches tried where a model does not run on a processor
 
 
@@ -38,14 +40,22 @@ class Budget:
         self._paces.clear()
         self._appetites.clear()  # a larger one is measured by more pictures
 
-    def batch(self, gradients: bool, most: int | None = None) -> int:
-        """Pictures per pass, 1 to `most`; Unmet where one takes more than there is.
+    def batch(self, gradients: bool, most: int | None = None, at: str = "input") -> int:
+        """Pictures per pass from `at` on, 1 to `most`; Unmet where one takes more than there is.
 
-        Without `most` as many as are run fastest: `MOST` on a processor, what a probe finds elsewhere.
+        Without `most` as many as are run fastest: on a processor `MOST` or what weighs as much, elsewhere what
+        a probe finds.
         """
         if most is None:
-            most = MOST if self._model.device == "cpu" else self._pace(gradients)
+            most = self._most_from(at) if self._model.device == "cpu" else self._pace(gradients)
         return self._fitting(gradients, most)
+
+    def _most_from(self, layer: str) -> int:
+        """So many that the largest map from there on is as large as that of `MOST` pictures."""
+        sizes = [(one.name, math.prod(one.shape)) for one in self._model.layers if one.shape]
+        behind = itertools.dropwhile(lambda one: one[0] != layer, sizes)
+        largest = max((size for _, size in behind), default=0)
+        return min(LARGEST, MOST * max(size for _, size in sizes) // largest) if largest else MOST
 
     def _fitting(self, gradients: bool, most: int) -> int:
         takes = self._appetites.get(gradients)
@@ -101,8 +111,8 @@ class Budget:
 
     @property
     def keeps_a_pass(self) -> bool:
-        """Whether all that layers hand on for one picture, three times over, is no more than there is."""
-        return 3 * from_shapes(self._model.layers, self._picture, True).first <= self.bytes
+        """Whether twice what layers hand on for the two pictures of a record is no more than there is."""
+        return 4 * from_shapes(self._model.layers, self._picture, True).first <= self.bytes
 
     @property
     def _picture(self) -> int:

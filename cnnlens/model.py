@@ -373,13 +373,14 @@ class Model(ABC):
         """Pictures per forward pass of batched work, as `batch_for`."""
         return self.batch_for()
 
-    def batch_for(self, *, gradients: bool = False, most: int | None = None) -> int:
+    def batch_for(self, *, gradients: bool = False, most: int | None = None, at: str = "input") -> int:
         """How many pictures at once, 1 to `most`, stay within `memory`; Unmet where one does not.
 
-        Unless `most` is said it is what runs fastest: 8 on a processor, elsewhere what a short probe finds.
+        Unless `most` is said it is what runs fastest: 8 on a processor, and up to 32 of passes that begin at a
+        layer `at` of smaller maps; elsewhere what a short probe finds.
         Passes over grey pictures are run for it, once, and where shapes do not settle what a pass takes.
         """
-        return self._budget.batch(gradients, most)
+        return self._budget.batch(gradients, most, at)
 
     @property
     def has_room_to_record(self) -> bool:

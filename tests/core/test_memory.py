@@ -87,6 +87,28 @@ def test_files_that_a_container_read_are_not_taken_for_its_memory(
     assert list(_left_to_groups(tmp_path)) == [7_100_000_000]
 
 
+def test_from_smaller_maps_on_more_are_run_at_once() -> None:
+    need("torch")
+    from torch import nn
+
+    parts = [
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 8, 3, padding=1),
+        nn.AdaptiveAvgPool2d(1),
+    ]
+    model = cnnlens.wrap(nn.Sequential(*parts, nn.Flatten(), nn.Linear(8, 4)), preprocess={"size": 16})
+    assert [model.batch_for(at=name) for name in ("input", "0", "1", "2", "3", "5")] == [8, 8, 32, 32, 32, 32]
+    wide = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 6, 3, padding=1), nn.Flatten(), nn.Linear(1536, 4)
+    )
+    model = cnnlens.wrap(wide, preprocess={"size": 16})
+    assert [model.batch_for(at=name) for name in ("0", "1", "2")] == [8, 10, 10], (
+        "8 times 8 maps are 10 times 6"
+    )
+    assert model.batch_for(at="1", most=4) == 4
+
+
 def test_an_ample_budget_costs_no_pass(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> Any:
         raise AssertionError("it was measured")

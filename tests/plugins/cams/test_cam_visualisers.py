@@ -194,8 +194,9 @@ def test_a_stop_is_let_through() -> None:
         raise Stopped(f"{done} of {total}")
 
     model: Model = wrapped("residual")
-    for name, total in (("score-cam", 12), ("ablation-cam", 12), ("smooth-grad-cam++", 20)):
-        with pytest.raises(Stopped, match=f"{MOST} of {total}"):
+    firsts = (("score-cam", MOST, 12), ("ablation-cam", 12, 12), ("smooth-grad-cam++", MOST, 20))
+    for name, first, total in firsts:  # from a layer of small maps on, more are run at once
+        with pytest.raises(Stopped, match=f"{first} of {total}"):
             look(model, photo(), OURS[name], progress=stop, layer="layer2.relu#2")
 
 

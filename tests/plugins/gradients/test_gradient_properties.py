@@ -150,14 +150,14 @@ def test_the_same_request_draws_the_same_numbers_in_any_batch(name: str) -> None
     again = look(model, image, FAMILY[name], **RANDOM[name])
     assert np.array_equal(first.array, again.array) and first.notes == again.notes
     assert first.facts["settings"]["seed"] == 0
-    model.batch_for = lambda *, gradients=False: 3
+    model.batch_for = lambda *, gradients=False, at="input": 3
     other = look(model, image, FAMILY[name], **RANDOM[name]).array
     assert np.abs(other - first.array).max() <= 1e-5 * np.abs(first.array).max()
     assert not np.array_equal(look(model, image, FAMILY[name], seed=1, **RANDOM[name]).array, first.array)
     tiny = TinyModel()  # in NumPy a picture's numbers do not hang on the batch
     maps = []
     for size in (1, 4, 50):
-        tiny.batch_for = lambda *, gradients=False, size=size: size
+        tiny.batch_for = lambda *, gradients=False, at="input", size=size: size
         maps.append(look(tiny, picture(tiny), FAMILY[name], **RANDOM[name]).array)
     assert all(np.array_equal(maps[0], one) for one in maps)
 
