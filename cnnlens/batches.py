@@ -111,7 +111,8 @@ def _held_to_three(
 
 def hide(model: Model, image: Array, boxes: Sequence[Box], fill: Fill, tick: Callable[[int], None]) -> Array:
     """Scores (n, classes) of the picture (h, w, c) with each box hidden in turn; see `Model.hide`."""
-    with kept() if model.has_room_to_keep(model.batch_for(most=AT_ONCE)) else nullcontext():
+    at_once = model.batch_for(most=min(AT_ONCE, len(boxes)))
+    with kept() if model.has_room_to_keep(at_once) else nullcontext():
         tick(0)
         height, width = image.shape[:2]
         inside = all(0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width for y0, x0, y1, x1 in boxes)

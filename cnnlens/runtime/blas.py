@@ -31,14 +31,15 @@ def one_thread() -> Iterator[None]:
 
     The number is the process's, and only who set it can put it back: who comes meanwhile leaves it as it is.
     """
-    if not _taken.acquire(blocking=False):
+    taken = _taken  # a fork has another one
+    if not taken.acquire(blocking=False):
         yield
         return
     try:
         with _numpys().limit(limits=1):
             yield
     finally:
-        _taken.release()
+        taken.release()
 
 
 def limit() -> None:

@@ -25,7 +25,7 @@ class Shared:
             yield
         finally:
             with self._lock:
-                self._count -= 1
+                self._count = max(0, self._count - 1)  # a fork, within work, has forgotten it
                 if not self._count:
                     self._end()
 

@@ -111,6 +111,27 @@ print(resident())
 
 
 @glibc
+def test_a_fork_within_work_comes_out_of_it() -> None:
+    within, count, again = _seen(
+        """
+import os
+from cnnlens.runtime import blas
+with allocator.kept(), blas.one_thread():
+    child = os.fork()
+if child:
+    os.wait()
+    assert allocator._kept._count == 0 and not blas._taken.locked()
+else:
+    print(int(blas._taken.locked()), allocator._kept._count, flush=True)
+    with allocator.kept(), blas.one_thread():
+        print(allocator._kept._count, flush=True)
+    os._exit(0)
+"""
+    )
+    assert (within, count, again) == (0, 0, 1)
+
+
+@glibc
 def test_a_fork_begins_anew_while_work_runs() -> None:
     """Its threads are not there to end what they began."""
     held, count, resting = _seen("""
